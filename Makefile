@@ -1,0 +1,55 @@
+# The commands a developer, CI and the README use. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-unit test-integration test-end-to-end check checks lock clean bench-%
+
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+help: ## List the commands
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## Install everything into .venv, from the hash-pinned lock
+$(INSTALLED): requirements.lock pyproject.toml deploy/install
+	deploy/install $(VENV)
+	touch $@
+
+demo: $(INSTALLED) ## Replay a year of flights through the whole loop (ARGS="--windows 3 --exit", --fresh)
+	$(BIN)/mlops demo $(ARGS)
+
+up: $(INSTALLED) ## Start Dagster, the service and MLflow's pages; Ctrl-C stops them
+	$(BIN)/mlops up $(ARGS)
+
+test: $(INSTALLED) ## Run all the tests
+	$(BIN)/pytest $(ARGS)
+
+test-unit: $(INSTALLED) ## Run the tests of the rules alone
+	$(BIN)/pytest tests/unit $(ARGS)
+
+test-integration: $(INSTALLED) ## Run the graph in process on small windows
+	$(BIN)/pytest tests/integration $(ARGS)
+
+test-end-to-end: $(INSTALLED) ## Run the real servers on loopback
+	$(BIN)/pytest tests/end_to_end $(ARGS)
+
+check: $(INSTALLED) ## Format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+checks: $(INSTALLED) ## Run the asset checks on small windows; fails when one fails
+	$(BIN)/mlops checks $(ARGS)
+
+bench-%: $(INSTALLED) ## Run benchmarks/NAME (bench-loop); JSON=FILE writes the figures too
+	$(BIN)/python -m benchmarks.$* $(if $(JSON),--json $(JSON)) $(ARGS)
+
+lock: ## Pin the newest versions that fit, with hashes (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements.lock
+
+clean: ## Remove the environment (the state in .mlops stays)
+	rm -rf $(VENV)
