@@ -1,0 +1,158 @@
+"""The ledger: who moved production, when, why, on which evidence. Append-only; it decides what production is.
+
+A promotion is two records: the intent, whose `epoch` is unique and grows by one, and the outcome, done or void. An intent
+without an outcome is one that a crash left, or that is under way. Acting on it belongs to `promotion`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.exc import IntegrityError
+
+_metadata = MetaData()
+_intents = Table(
+    "promotion_intents",
+    _metadata,
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("model_version", Integer, nullable=False),
+    Column("expected_epoch", Integer, nullable=True),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("manifest_sha256", String(64), nullable=False),
+    Column("evidence_sha256", String(64), nullable=False),
+    Column("dagster_run_id", String(64), nullable=False),
+    Column("at", String(32), nullable=False),
+)
+_outcomes = Table(
+    "promotion_outcomes",
+    _metadata,
+    Column("epoch", Integer, ForeignKey(_intents.c.epoch), primary_key=True, autoincrement=False),
+    Column("outcome", String(8), nullable=False),
+    Column("at", String(32), nullable=False),
+)
+
+
+class ProductionMoved(Exception):
+    """Production is not what the promotion expected to replace; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: make a version production, in place of the one that is expected there."""
+
+    model_version: int
+    expected_epoch: int | None
+    """Epoch of the production model that the evidence was gathered against; None for the first."""
+    actor: str
+    reason: str
+    manifest_sha256: str
+    evidence_sha256: str
+    dagster_run_id: str
+
+
+@dataclass(frozen=True)
+class Promotion(Request):
+    """A request that the ledger has taken, with its number and its time."""
+
+    epoch: int
+    at: str
+
+
+class Ledger:
+    """The ledger in a SQL database."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url)
+        _metadata.create_all(self._engine)
+
+    def production(self) -> Promotion | None:
+        """The promotion that made production what it is; None before the first."""
+        with self._reading() as connection:
+            return _production(connection)
+
+    def unfinished(self) -> list[Promotion]:
+        """Intents without an outcome, oldest first."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(_intents).outerjoin(_outcomes).where(_outcomes.c.epoch.is_(None)).order_by(_intents.c.epoch)
+            )
+            return [Promotion(**row) for row in rows.mappings()]
+
+    def history(self) -> list[tuple[Promotion, str]]:
+        """Every promotion with its outcome (done, void, or open), newest first."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(_intents, func.coalesce(_outcomes.c.outcome, "open").label("outcome"))
+                .outerjoin(_outcomes)
+                .order_by(_intents.c.epoch.desc())
+            )
+            return [
+                (Promotion(**{key: value for key, value in row.items() if key != "outcome"}), row["outcome"])
+                for row in rows.mappings()
+            ]
+
+    def intend(self, request: Request) -> Promotion:
+        """Takes a request under the next epoch, if production is what it expects.
+
+        Raises:
+            ProductionMoved: it is not, or another promotion took the epoch at the same time.
+        """
+        with self._engine.begin() as connection:
+            now = _production(connection)
+            epoch_now = now.epoch if now else None
+            if epoch_now != request.expected_epoch:
+                raise ProductionMoved(
+                    f"version {request.model_version} was to replace production of epoch "
+                    f"{request.expected_epoch or 'none'}, but production is of epoch {epoch_now or 'none'}"
+                )
+            last = connection.execute(select(func.coalesce(func.max(_intents.c.epoch), 0))).scalar_one()
+            promotion = Promotion(**vars(request), epoch=last + 1, at=_now())
+            try:
+                connection.execute(insert(_intents).values(**vars(promotion)))
+            except IntegrityError as error:
+                raise ProductionMoved(f"another promotion took epoch {promotion.epoch} at the same time") from error
+        return promotion
+
+    def conclude(self, epoch: int, outcome: Literal["done", "void"]) -> None:
+        """Writes a promotion's outcome; one that has an outcome keeps it."""
+        with self._engine.begin() as connection:
+            known = connection.execute(select(_outcomes.c.outcome).where(_outcomes.c.epoch == epoch)).first()
+            if known is None:
+                connection.execute(insert(_outcomes).values(epoch=epoch, outcome=outcome, at=_now()))
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._engine.connect() as connection:
+            yield connection
+
+
+def _production(connection: Connection) -> Promotion | None:
+    row = connection.execute(
+        select(_intents)
+        .join(_outcomes)
+        .where(_outcomes.c.outcome == "done")
+        .order_by(_intents.c.epoch.desc())
+        .limit(1)
+    ).mappings().first()
+    return Promotion(**row) if row else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,263 @@
+"""The model registry: MLflow, and dagster-mlflow's tracked run. The only module that imports either.
+
+Both are imported inside the functions: together they take seconds, and most processes of the loop never need them. Here
+belong runs, versions, aliases and tags. What makes a version production belongs to `promotion`.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from mlops_assets.domain.gate import Evidence
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from sklearn.pipeline import Pipeline
+
+CANDIDATE, PRODUCTION = "candidate", "production"
+Status = Literal["candidate", "production", "archived", "rejected"]
+BUNDLE = "release"
+EVIDENCE = "evidence.json"
+EVIDENCE_TAG = "evidence_sha256"
+
+# The client's defaults are 120 s and 7 retries, which looks like a hang of minutes when the server is down.
+CLIENT_LIMITS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+# What a pipeline of `domain.candidate` is made of beyond skops' own list; reviewed, none of them runs code when loaded.
+TRUSTED_TYPES = [
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn.compose._column_transformer._RemainderColsList",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+]
+
+
+class TrackedRun(Protocol):
+    """What is used of the object that dagster-mlflow's resource hands out: MLflow's functions, bound to its run."""
+
+    def log_params(self, params: dict[str, object]) -> None:
+        """Logs parameters."""
+
+    def log_metrics(self, metrics: dict[str, float]) -> object:
+        """Logs metrics."""
+
+    def set_tags(self, tags: dict[str, str]) -> object:
+        """Tags the run."""
+
+    def active_run(self) -> Any:  # noqa: ANN401 -- MLflow's own Run, imported late
+        """The run."""
+
+
+class EvidenceMissing(Exception):
+    """A model version has no evidence that can be believed; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class CandidateVersion:
+    """A registered version and the MLflow run that it comes from."""
+
+    version: int
+    mlflow_run_id: str
+
+
+@dataclass(frozen=True)
+class VersionSummary:
+    """A registered version as tables show it."""
+
+    version: int
+    status: str
+    window: str
+    aliases: tuple[str, ...]
+
+
+class ModelRegistry:
+    """One registered model in MLflow."""
+
+    def __init__(self, tracking_uri: str, model_name: str, artifacts: Path | None) -> None:
+        """Args:
+        tracking_uri: A database or a server.
+        model_name: The registered model; the experiment has the same name.
+        artifacts: Where a database's artifacts go; None leaves it to the server.
+        """
+        self.tracking_uri = tracking_uri
+        self.model_name = model_name
+        self._artifacts = artifacts
+
+    def prepare(self) -> None:
+        """Makes the experiment and the registered model, and before them a database's tables.
+
+        Once, before workers start: two processes that make the tables at the same time fail.
+        """
+        from mlflow.exceptions import MlflowException
+
+        client = self._client()
+        if client.get_experiment_by_name(self.model_name) is None:
+            location = self._artifacts.as_uri() if self._artifacts else None
+            client.create_experiment(self.model_name, artifact_location=location)
+        with contextlib.suppress(MlflowException):  # it is there already
+            client.create_registered_model(self.model_name)
+
+    def register(
+        self,
+        tracked: "TrackedRun",
+        pipeline: "Pipeline",
+        *,
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> CandidateVersion:
+        """Logs a fitted pipeline into a tracked run and registers it as a candidate version."""
+        import mlflow.sklearn
+
+        tracked.log_params(dict(params))
+        tracked.log_metrics(dict(metrics))
+        tracked.set_tags(dict(tags))
+        run_id = tracked.active_run().info.run_id
+        # Without pip_requirements MLflow finds them out by loading the model in a process of its own (seconds).
+        model = mlflow.sklearn.log_model(
+            pipeline,
+            name="model",
+            pip_requirements=["scikit-learn", "skops"],
+            skops_trusted_types=TRUSTED_TYPES,
+            pyfunc_predict_fn="predict_proba",
+        )
+        registered = self._client().create_model_version(
+            self.model_name, model.model_uri, run_id=run_id, model_id=model.model_id, tags=dict(tags)
+        )
+        version = int(registered.version)
+        self.set_status(version, "candidate")
+        self._client().set_registered_model_alias(self.model_name, CANDIDATE, str(version))
+        return CandidateVersion(version, run_id)
+
+    def log_bundle(self, candidate: CandidateVersion, bundle: Path) -> None:
+        """Keeps a version's release bundle with its run."""
+        self._client().log_artifacts(candidate.mlflow_run_id, str(bundle), BUNDLE)
+
+    def log_evidence(self, candidate: CandidateVersion, evidence: Evidence) -> None:
+        """Keeps what the gate saw with the version: the record with its run, the record's hash as a tag."""
+        self._client().log_text(candidate.mlflow_run_id, evidence.to_json(), EVIDENCE)
+        self._client().set_model_version_tag(self.model_name, str(candidate.version), EVIDENCE_TAG, evidence.sha256)
+
+    def evidence(self, version: int) -> Evidence:
+        """What the gate saw of a version.
+
+        Raises:
+            EvidenceMissing: there is none, or it is of another version, or it was changed since.
+        """
+        from mlflow.exceptions import MlflowException
+        from pydantic import ValidationError
+
+        registered = self._version(version)
+        expected = registered.tags.get(EVIDENCE_TAG)
+        if expected is None:
+            raise EvidenceMissing(f"version {version} has no evidence: the gate never finished judging it")
+        try:
+            uri = f"runs:/{registered.run_id}/{EVIDENCE}"
+            evidence = Evidence.model_validate_json(self._load_text(uri))
+        except (MlflowException, OSError, ValidationError) as error:
+            raise EvidenceMissing(f"the evidence of version {version} cannot be read: {error}") from error
+        if evidence.sha256 != expected or evidence.candidate.version != version:
+            raise EvidenceMissing(f"the evidence of version {version} is not the one that the gate wrote")
+        return evidence
+
+    def candidate_version(self) -> int | None:
+        """The version that has the alias `candidate`; None before the first."""
+        return self._alias(CANDIDATE)
+
+    def download_bundle(self, version: int, folder: Path) -> Path:
+        """Copies a version's release bundle below `folder` and says where."""
+        from mlflow.artifacts import download_artifacts
+
+        uri = f"runs:/{self._version(version).run_id}/{BUNDLE}"
+        with self._tracking():
+            return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+
+    def move_production(self, version: int) -> None:
+        """Sets the alias `production` and the versions' status tags."""
+        previous = self._alias(PRODUCTION)
+        self._client().set_registered_model_alias(self.model_name, PRODUCTION, str(version))
+        self.set_status(version, "production")
+        if previous is not None and previous != version:
+            self.set_status(previous, "archived")
+
+    def set_status(self, version: int, status: Status) -> None:
+        """Sets a version's tag `status`."""
+        self._client().set_model_version_tag(self.model_name, str(version), "status", status)
+
+    def versions(self) -> list[VersionSummary]:
+        """All versions, newest first."""
+        found = self._client().search_model_versions(f"name = '{self.model_name}'")
+        summaries = [
+            VersionSummary(
+                version=int(version.version),
+                status=version.tags.get("status", "unknown"),
+                window=version.tags.get("window", ""),
+                aliases=tuple(version.aliases),
+            )
+            for version in found
+        ]
+        return sorted(summaries, key=lambda summary: -summary.version)
+
+    def _version(self, version: int) -> "ModelVersion":
+        return self._client().get_model_version(self.model_name, str(version))
+
+    def _alias(self, alias: str) -> int | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return int(self._client().get_model_version_by_alias(self.model_name, alias).version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def _load_text(self, uri: str) -> str:
+        from mlflow.artifacts import load_text
+
+        with self._tracking():
+            return load_text(uri)
+
+    @contextlib.contextmanager
+    def _tracking(self) -> Iterator[None]:
+        """MLflow's artifact functions know the process's tracking URI alone."""
+        import mlflow
+
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(self.tracking_uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(before)
+
+    def _client(self) -> "MlflowClient":
+        for name, value in CLIENT_LIMITS.items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+
+def tracked_run(context: "dg.InitResourceContext") -> Iterator[Any]:
+    """dagster-mlflow's `mlflow_tracking`: an MLflow run for the Dagster run, ended with it."""
+    import warnings
+
+    import mlflow
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dagster-mlflow is in beta and says so at each import
+        from dagster_mlflow import mlflow_tracking
+
+        yield from mlflow_tracking.resource_fn(context)
+    # The hook that ends runs is bound to jobs, and closes early in some (dagster#21872).
+    mlflow.end_run()

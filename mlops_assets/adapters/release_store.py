@@ -1,0 +1,174 @@
+"""The release store: bundles under `releases/`, and the pointer to the one that is served.
+
+Here belong making, publishing and pointing, and scoring frames with a bundle's model exactly as the service does. The
+bundle's format belongs to `serving.release`.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pandas as pd
+
+from mlops_assets.adapters.files import folder_in_one_piece, write_atomically
+from mlops_assets.domain.dataset import Dataset
+from serving import release
+from serving.release import Case, Feature, Manifest, Pointer, Row, TrainingWindow
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a model comes from, as its bundle says it."""
+
+    model_name: str
+    model_version: int
+    training_windows: Mapping[str, str]
+    """Data version by window."""
+    validation_window: tuple[str, str]
+    dagster_run_id: str
+    mlflow_run_id: str
+
+
+class ServedModel:
+    """A bundle's model, computing as the service does: float32 from the encoding on."""
+
+    def __init__(self, model: bytes, features: Sequence[Feature]) -> None:
+        self.features = features
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def score(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Probability of the target being true for each row; shape [rows]."""
+        matrix = np.empty((len(frame), len(self.features)), np.float32)
+        for position, feature in enumerate(self.features):
+            column = frame[feature.name]
+            if feature.type == "category":
+                column = pd.Series(pd.Categorical(column, categories=list(feature.categories)).codes)
+            matrix[:, position] = column.to_numpy(np.float32, na_value=np.nan)
+        (probabilities,) = self._session.run(["probabilities"], {"features": matrix})
+        scores: npt.NDArray[np.float64] = probabilities[:, 1].astype(np.float64)
+        return scores
+
+
+class ReleaseStore:
+    """Bundles under one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def pointer(self) -> Pointer | None:
+        """What the service is to serve; None before the first promotion."""
+        return release.read_pointer(self.folder)
+
+    def production(self) -> tuple[Pointer, Manifest, ServedModel] | None:
+        """The production model, verified, or None before the first promotion."""
+        pointer = self.pointer()
+        if pointer is None:
+            return None
+        bundle = self.folder / str(pointer.model_version)
+        manifest = release.verify(
+            bundle, manifest_sha256=pointer.manifest_sha256, model_version=pointer.model_version
+        )
+        return pointer, manifest, ServedModel((bundle / release.MODEL).read_bytes(), manifest.features)
+
+    def cases(self, model_version: int) -> list[Case]:
+        """A published bundle's rows with known answers."""
+        return release.read_cases(self.folder / str(model_version))
+
+    def publish(self, bundle: Path, *, model_version: int, manifest_sha256: str) -> None:
+        """Copies a verified bundle beside the others; one that is there and whole stays as it is.
+
+        Raises:
+            ReleaseInvalid: the bundle is not the one that the hash names.
+        """
+        target = self.folder / str(model_version)
+        if target.exists():
+            try:
+                release.verify(target, manifest_sha256=manifest_sha256, model_version=model_version)
+                return
+            except release.ReleaseInvalid:
+                shutil.rmtree(target)
+        with folder_in_one_piece(target) as folder:
+            for path in bundle.iterdir():
+                shutil.copyfile(path, folder / path.name)
+            release.verify(folder, manifest_sha256=manifest_sha256, model_version=model_version)
+
+    def point_to(self, pointer: Pointer) -> None:
+        """Makes the service follow; an older epoch never replaces a newer one."""
+        now = self.pointer()
+        if now is None or now.epoch < pointer.epoch:
+            write_atomically(self.folder / release.POINTER, msgspec.json.encode(pointer))
+
+
+def features_of(dataset: Dataset) -> tuple[Feature, ...]:
+    """The contract's features as a bundle says them."""
+    return tuple(
+        Feature(
+            name=name,
+            type=feature.type,
+            nullable=feature.nullable,
+            description=f"{feature.description} [{feature.unit}]" if feature.unit else feature.description,
+            minimum=feature.range[0] if feature.range else None,
+            maximum=feature.range[1] if feature.range else None,
+            categories=feature.categories,
+        )
+        for name, feature in dataset.features.items()
+    )
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    model: bytes,
+    cases: Sequence[Case],
+    dataset: Dataset,
+    lineage: Lineage,
+    metrics: Mapping[str, float],
+) -> str:
+    """Fills an empty folder with a bundle.
+
+    Returns:
+        The manifest's SHA-256, by which the bundle is known from now on.
+    """
+    (folder / release.MODEL).write_bytes(model)
+    (folder / release.CASES).write_bytes(msgspec.json.format(msgspec.json.encode(cases)))
+    manifest = Manifest(
+        model_name=lineage.model_name,
+        model_version=lineage.model_version,
+        features=features_of(dataset),
+        target=dataset.target,
+        metrics=dict(metrics),
+        training_windows=tuple(TrainingWindow(*pair) for pair in lineage.training_windows.items()),
+        validation_window=TrainingWindow(*lineage.validation_window),
+        dagster_run_id=lineage.dagster_run_id,
+        mlflow_run_id=lineage.mlflow_run_id,
+        files={name: release.digest_of(folder / name) for name in (release.MODEL, release.CASES)},
+    )
+    (folder / release.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    return release.sha256_of(folder / release.MANIFEST)
+
+
+def cases_of(dataset: Dataset, frame: pd.DataFrame, probabilities: npt.NDArray[np.float64]) -> list[Case]:
+    """Rows as a client sends them, with the answers that the fitted pipeline gave."""
+    return [
+        Case(row={name: _as_json(record[name], feature.type) for name, feature in dataset.features.items()},
+             probability=float(probability))
+        for record, probability in zip(frame.to_dict("records"), probabilities[: len(frame)], strict=True)
+    ]
+
+
+def _as_json(value: object, kind: str) -> release.FeatureValue:
+    if value is None or value != value:  # NaN is the one value unlike itself
+        return None
+    if kind == "category":
+        return str(value)
+    number = float(value)  # type: ignore[arg-type]
+    return int(number) if kind == "integer" else number
+
+

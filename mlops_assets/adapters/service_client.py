@@ -1,0 +1,82 @@
+"""The prediction service as a client sees it, over HTTP."""
+
+from collections.abc import Sequence
+
+import httpx
+import msgspec
+
+from serving.release import Case, Row
+
+TOLERANCE = 1e-6
+"""How far an answer may lie from the pipeline's: the service computes in float32."""
+
+
+class ServiceUnavailable(Exception):
+    """The service does not answer, or answers with an error; the message says which."""
+
+
+class ServedRelease(msgspec.Struct, frozen=True):
+    """What the service says it serves; None where it has nothing to serve yet."""
+
+    ready: bool
+    model_version: int | None = None
+    epoch: int | None = None
+    refused: dict[str, str | int | None] | None = None
+    """The release that it would not load, and why."""
+
+
+class _Prediction(msgspec.Struct, frozen=True):
+    probability: float
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    model_version: int
+    epoch: int
+    predictions: list[_Prediction]
+
+
+class ServiceClient:
+    """A client of the prediction service."""
+
+    def __init__(self, url: str, *, timeout_seconds: float = 5) -> None:
+        self.url = url
+        self._timeout_seconds = timeout_seconds
+
+    def served(self) -> ServedRelease:
+        """What the service serves now.
+
+        Raises:
+            ServiceUnavailable: it does not answer.
+        """
+        return msgspec.json.decode(self._request("GET", "/model"), type=ServedRelease)
+
+    def predict(self, rows: Sequence[Row]) -> _Answer:
+        """Scores rows.
+
+        Raises:
+            ServiceUnavailable: it does not answer, or refuses the rows.
+        """
+        return msgspec.json.decode(self._request("POST", "/predict", msgspec.json.encode(rows)), type=_Answer)
+
+    def wrong_answers(self, cases: Sequence[Case], *, model_version: int) -> list[str]:
+        """Sends cases and says in which the service's answer is not the release's; empty where all are right."""
+        answer = self.predict([case.row for case in cases])
+        if answer.model_version != model_version:
+            return [f"answered with version {answer.model_version}, not with the released {model_version}"]
+        return [
+            f"case {number}: {got.probability}, the release says {case.probability}"
+            for number, (case, got) in enumerate(zip(cases, answer.predictions, strict=True))
+            if abs(got.probability - case.probability) > TOLERANCE
+        ]
+
+    def _request(self, method: str, path: str, content: bytes | None = None) -> bytes:
+        headers = {"content-type": "application/json"} if content else {}
+        try:
+            answer = httpx.request(
+                method, self.url + path, content=content, headers=headers, timeout=self._timeout_seconds
+            )
+        except httpx.TransportError as error:
+            raise ServiceUnavailable(f"{self.url} does not answer: {error}") from error
+        if answer.is_error:
+            raise ServiceUnavailable(f"{method} {path} answered {answer.status_code}: {answer.text[:500]}")
+        return answer.content

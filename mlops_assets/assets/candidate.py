@@ -1,0 +1,173 @@
+"""`candidate_model`: a model trained on the newest windows, and what the gate saw of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import dagster as dg
+
+from mlops_assets.adapters.model_registry import ModelRegistry, TrackedRun
+from mlops_assets.adapters.pictures import curves
+from mlops_assets.adapters.provenance import code_sha256, lock_sha256
+from mlops_assets.adapters.release_store import (
+    Lineage,
+    ReleaseStore,
+    ServedModel,
+    cases_of,
+    features_of,
+    write_bundle,
+)
+from mlops_assets.adapters.window_store import DataWindow, WindowStore
+from mlops_assets.checks.candidate import GATE, gate_results, side_by_side
+from mlops_assets.domain import candidate, evaluation
+from mlops_assets.domain.gate import Evidence, Production, Scored, refusals
+from mlops_assets.domain.windows import TRAIN, VALIDATION
+from mlops_assets.partitions import window_partitions
+
+CASES = 50
+
+
+@dg.asset(
+    partitions_def=window_partitions,
+    deps=["data_window", "drift_report"],
+    check_specs=GATE,
+    group_name="model",
+    owners=["team:ml"],
+    kinds={"scikitlearn", "mlflow", "onnx"},
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
+)
+def candidate_model(
+    context: dg.AssetExecutionContext,
+    windows: dg.ResourceParam[WindowStore],
+    releases: dg.ResourceParam[ReleaseStore],
+    registry: dg.ResourceParam[ModelRegistry],
+    mlflow: dg.ResourceParam[TrackedRun],
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """A model trained on the training rows of the newest windows, registered in MLflow and exported to ONNX.
+
+    The gate compares it with production on the window's validation rows, which no model ever trains on. A candidate
+    that is refused shows a red check; the run succeeds, and production stays as it is.
+    """
+    window = windows.current(context.partition_key)
+    if window is None:
+        raise dg.Failure(
+            f"there is no data window {context.partition_key}: materialize data_window first", allow_retries=False
+        )
+    try:
+        evidence, pictures = _train_and_compare(context, window, windows, releases, registry, mlflow)
+    except evaluation.NotComparable as error:
+        raise dg.Failure(f"window {window.window}: {error}", allow_retries=False) from error
+    if refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None):
+        registry.set_status(evidence.candidate.version, "rejected")
+    yield dg.MaterializeResult(
+        metadata={
+            "model_version": evidence.candidate.version,
+            "auc": evidence.candidate.auc,
+            "side_by_side": side_by_side(evidence),
+            "training_rows": evidence.training_rows,
+            "validation_rows": evidence.validation_rows,
+            "training_windows": dg.MetadataValue.json(evidence.training_windows),
+            "evidence": dg.MetadataValue.json(evidence.model_dump()),
+            "evidence_sha256": evidence.sha256,
+            **{name: dg.MetadataValue.md(picture) for name, picture in pictures.items()},
+        }
+    )
+    yield from gate_results(evidence, pictures)
+
+
+def _train_and_compare(
+    context: dg.AssetExecutionContext,
+    window: DataWindow,
+    windows: WindowStore,
+    releases: ReleaseStore,
+    registry: ModelRegistry,
+    mlflow: TrackedRun,
+) -> tuple[Evidence, dict[str, str]]:
+    """Trains, exports, scores beside production, registers; gives what the gate saw, and its pictures."""
+    dataset = windows.dataset
+    versions = {part.window: part.data_version for part in windows.training_windows(window.window)}
+    training = windows.draw(versions, split=TRAIN, max_rows=dataset.training.max_rows)
+    validation = windows.draw(
+        {window.window: window.data_version}, split=VALIDATION, max_rows=dataset.training.max_rows
+    )
+    truth = validation[dataset.target].to_numpy(bool)
+
+    pipeline = candidate.train(dataset, training)
+    exported = candidate.export_onnx(pipeline)
+    scores = {"candidate": ServedModel(exported, features_of(dataset)).score(validation)}
+    fitted = candidate.score(pipeline, dataset, validation)
+    metrics = evaluation.evaluate(truth, scores["candidate"])
+    production = None
+    if (released := releases.production()) is not None:
+        pointer, _, model = released
+        scores["production"] = model.score(validation)
+        production = Production(
+            version=pointer.model_version,
+            epoch=pointer.epoch,
+            **vars(evaluation.evaluate(truth, scores["production"])),
+        )
+
+    registered = registry.register(
+        mlflow,
+        pipeline,
+        params={"seed": dataset.training.seed, "training_rows": len(training), "training_windows": ",".join(versions)},
+        metrics=vars(metrics),
+        tags={
+            "window": window.window,
+            "data_version": window.data_version,
+            "training_windows": ",".join(f"{name}:{version}" for name, version in versions.items()),
+            "code_sha256": code_sha256(),
+            "lock_sha256": lock_sha256(),
+            "dagster_run_id": context.run_id,
+        },
+    )
+    agreeing = abs(scores["candidate"] - fitted) <= 5e-7  # half of what the service allows: cases must not be borderline
+    with TemporaryDirectory() as folder:
+        manifest_sha256 = write_bundle(
+            Path(folder),
+            model=exported,
+            cases=cases_of(dataset, validation[agreeing].head(CASES), fitted[agreeing]),
+            dataset=dataset,
+            lineage=Lineage(
+                model_name=registry.model_name,
+                model_version=registered.version,
+                training_windows=versions,
+                validation_window=(window.window, window.data_version),
+                dagster_run_id=context.run_id,
+                mlflow_run_id=registered.mlflow_run_id,
+            ),
+            metrics=vars(metrics),
+        )
+        registry.log_bundle(registered, Path(folder))
+    evidence = Evidence(
+        window=window.window,
+        data_version=window.data_version,
+        training_windows=versions,
+        training_rows=len(training),
+        validation_rows=len(validation),
+        candidate=Scored(version=registered.version, **vars(metrics)),
+        production=production,
+        min_gain=dataset.gate.min_gain,
+        max_differing_share=dataset.gate.max_differing_share,
+        differing_share=evaluation.differing_share(scores["candidate"], fitted),
+        manifest_sha256=manifest_sha256,
+        code_sha256=code_sha256(),
+        lock_sha256=lock_sha256(),
+        dagster_run_id=context.run_id,
+    )
+    registry.log_evidence(registered, evidence)
+    pictures = {
+        "roc": curves(
+            {model: evaluation.roc(truth, of) for model, of in scores.items()},
+            title=f"ROC on {window.window}",
+            x="false positive rate",
+            y="true positive rate",
+        ),
+        "calibration": curves(
+            {model: evaluation.calibration(truth, of) for model, of in scores.items()},
+            title=f"Calibration on {window.window}",
+            x="mean predicted probability",
+            y="observed share",
+        ),
+    }
+    return evidence, pictures

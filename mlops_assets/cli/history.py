@@ -1,0 +1,119 @@
+"""What the loop did, window by window, read from Dagster's event log.
+
+Here belongs reading. How it is shown belongs to `status` and `demo`.
+"""
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.config import Settings
+from mlops_assets.domain.gate import Evidence
+from mlops_assets.jobs import training_job, window_job
+from mlops_assets.sensors.drift import decision_of
+from mlops_assets.sensors.windows import UNFINISHED
+
+
+@dataclass(frozen=True)
+class WindowHistory:
+    """What happened to one window; a field is None where it did not happen (yet)."""
+
+    window: str
+    rows: int | None = None
+    drift_share: float | None = None
+    decision: str | None = None
+    candidate_version: int | None = None
+    candidate_auc: float | None = None
+    production_auc: float | None = None
+    verdict: str | None = None
+    """promoted, refused, unfit (the window itself), or failed."""
+    fault: str | None = None
+    landed_at: float | None = None
+    running: str | None = None
+    """The job that works on it now."""
+
+    @property
+    def handled(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.running is None and (self.verdict is not None or self.decision == "no drift")
+
+
+@contextmanager
+def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The loop's Dagster instance."""
+    os.environ["DAGSTER_HOME"] = str(settings.state / "dagster")
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def window_histories(instance: dg.DagsterInstance, promoted: Collection[int]) -> list[WindowHistory]:
+    """All windows that were ever taken up, oldest period first.
+
+    Args:
+        instance: The loop's Dagster instance.
+        promoted: Versions that the ledger has promoted.
+    """
+    windows = sorted(instance.get_dynamic_partitions("window"))
+    return [window_history(instance, window, promoted) for window in windows]
+
+
+def window_history(instance: dg.DagsterInstance, window: str, promoted: Collection[int]) -> WindowHistory:
+    """What happened to one window."""
+    runs = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": window}), limit=20)
+    running = next((run.job_name for run in runs if run.status in UNFINISHED), None)
+    ingests = [run for run in runs if run.job_name == window_job.name]
+    data = _newest(instance, "data_window", window)
+    fault = None
+    if ingests and running is None and (data is None or data.run_id != ingests[0].run_id):
+        fault = _fault(instance, ingests[0])
+    if data is None:
+        return WindowHistory(window, running=running, fault=fault, verdict="unfit" if fault else None)
+    history = WindowHistory(
+        window,
+        rows=int(_value(data, "rows")),
+        landed_at=_value(data, "landed_at"),
+        running=running,
+        fault=fault,
+    )
+    drift = _newest(instance, "drift_report", window)
+    if drift is None or drift.storage_id < data.storage_id:
+        return replace(history, verdict="failed" if fault else None)
+    history = replace(history, drift_share=_value(drift, "drift_share"), decision=decision_of(drift).kind)
+    candidate = _newest(instance, "candidate_model", window)
+    if candidate is None or candidate.storage_id < drift.storage_id:
+        failed = runs[0].job_name == training_job.name and runs[0].status == dg.DagsterRunStatus.FAILURE
+        return replace(history, verdict="failed" if failed else None)
+    evidence = Evidence.model_validate(_value(candidate, "evidence"))
+    version = evidence.candidate.version
+    refused = "refused" if running is None else None
+    return replace(
+        history,
+        candidate_version=version,
+        candidate_auc=evidence.candidate.auc,
+        production_auc=evidence.production.auc if evidence.production else None,
+        verdict="promoted" if version in promoted else refused,
+    )
+
+
+def _newest(instance: dg.DagsterInstance, asset: str, window: str) -> dg.EventLogRecord | None:
+    of_window = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[window])
+    return next(iter(instance.fetch_materializations(of_window, limit=1).records), None)
+
+
+def _value(record: dg.EventLogRecord, name: str) -> Any:  # noqa: ANN401 -- metadata is untyped
+    materialization = record.asset_materialization
+    entry = materialization.metadata.get(name) if materialization else None
+    return entry.value if entry else None
+
+
+def _fault(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """Why a run left no data window: the first check that failed, or that the run itself did."""
+    for log in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        evaluation = log.get_dagster_event().asset_check_evaluation_data
+        if not evaluation.passed:
+            return evaluation.description or evaluation.check_name
+    return f"the run {run.run_id[:8]} ended {run.status.value.lower()}"

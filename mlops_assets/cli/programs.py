@@ -1,0 +1,144 @@
+"""The programs of the loop, and the supervisor's configuration that runs them.
+
+Here belongs what runs with which arguments. Starting and stopping belongs to `stack`.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from configparser import RawConfigParser
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_assets.config import LOOPBACK, Settings
+
+ROOT = Path(__file__).parents[2]
+STOP_SECONDS = 10
+"""What a program gets between SIGTERM and SIGKILL."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A supervised process, and how to tell that it is ready."""
+
+    name: str
+    command: tuple[str, ...]
+    port: int
+    port_setting: str
+    ready_path: str | None
+    """Answers 200 over HTTP when it is ready; None where it speaks no HTTP."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+
+def programs(settings: Settings) -> list[Program]:
+    """Everything that `mlops up` runs, in the order of start."""
+    python = sys.executable
+    bin_folder = Path(python).parent
+    after_code = _after_code(settings)
+    workspace = str(ROOT / "workspace.yaml")
+    return [
+        Program(
+            "service", (python, "-m", "serving"), settings.service_port, "MLOPS_SERVICE_PORT", "/health/live"
+        ),
+        Program(
+            "code",
+            (python, "-m", "mlops_assets.code_server", "--module-name", "mlops_assets.definitions",
+             "--host", LOOPBACK, "--port", str(settings.code_port), "--location-name", "mlops_assets"),
+            settings.code_port,
+            "MLOPS_CODE_PORT",
+            None,
+        ),
+        Program(
+            "webserver",
+            (*after_code, str(bin_folder / "dagster-webserver"), "--host", LOOPBACK, "--port",
+             str(settings.dagster_port), "--workspace", workspace),
+            settings.dagster_port,
+            "MLOPS_DAGSTER_PORT",
+            "/server_info",
+        ),
+        Program(
+            "reports",
+            (python, "-m", "http.server", str(settings.reports_port), "--bind", LOOPBACK,
+             "--directory", str(settings.reports)),
+            settings.reports_port,
+            "MLOPS_REPORTS_PORT",
+            "/",
+        ),
+        Program(
+            "mlflow",
+            (str(bin_folder / "mlflow"), "server", "--host", LOOPBACK, "--port", str(settings.mlflow_port),
+             "--workers", "1", "--backend-store-uri", settings.mlflow_uri),
+            settings.mlflow_port,
+            "MLOPS_MLFLOW_PORT",
+            "/health",
+        ),
+    ]  # fmt: skip
+
+
+def daemon_command(settings: Settings) -> tuple[str, ...]:
+    """Dagster's daemon, which listens nowhere."""
+    daemon = str(Path(sys.executable).parent / "dagster-daemon")
+    return (*_after_code(settings), daemon, "run", "--workspace", str(ROOT / "workspace.yaml"))
+
+
+def _after_code(settings: Settings) -> tuple[str, ...]:
+    return (sys.executable, "-m", "mlops_assets.cli.when_open", str(settings.code_port))
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What the programs are told by their environment."""
+    return {
+        **os.environ,
+        "MLOPS_HOME": str(settings.state),
+        "MLOPS_DATASET": str(settings.dataset.absolute()),
+        "MLOPS_CODE_PORT": str(settings.code_port),
+        "DAGSTER_HOME": str(settings.state / "dagster"),
+        "SERVING_RELEASES": str(settings.releases),
+        "SERVING_HOST": LOOPBACK,
+        "SERVING_PORT": str(settings.service_port),
+        "DO_NOT_TRACK": "1",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+def supervisor_config(settings: Settings, wanted: Mapping[str, tuple[str, ...]]) -> str:
+    """The configuration file of supervisord for these commands."""
+    logs = settings.state / "logs"
+    config = RawConfigParser()
+    config["supervisord"] = {
+        "nodaemon": "true",
+        "silent": "true",
+        "logfile": str(logs / "supervisord.log"),
+        "pidfile": str(settings.state / "supervisord.pid"),
+        "childlogdir": str(logs),
+    }
+    for name, command in wanted.items():
+        config[f"program:{name}"] = {
+            "command": " ".join(_quoted(word) for word in command),
+            "directory": str(settings.state),
+            "autorestart": "true",
+            "startsecs": "2",
+            "startretries": "10",
+            "stopasgroup": "true",
+            "killasgroup": "true",
+            "stopwaitsecs": str(STOP_SECONDS),
+            "redirect_stderr": "true",
+            "stdout_logfile": str(logs / f"{name}.log"),
+            "stdout_logfile_maxbytes": "10MB",
+            "stdout_logfile_backups": "2",
+        }
+    lines = []
+    for section in config.sections():
+        lines += [f"[{section}]", *(f"{key}={value}" for key, value in config[section].items()), ""]
+    return "\n".join(lines)
+
+
+def _quoted(word: str) -> str:
+    escaped = word.replace("%", "%%").replace('"', '\\"')
+    return f'"{escaped}"'

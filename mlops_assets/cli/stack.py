@@ -1,0 +1,153 @@
+"""Starts and stops the loop's programs under a supervisor, and tells when they are ready.
+
+What runs with which arguments belongs to `programs`.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import httpx
+
+from mlops_assets.cli.errors import UserError
+from mlops_assets.cli.programs import ROOT, STOP_SECONDS, Program, daemon_command, environment, programs, supervisor_config
+from mlops_assets.config import LOOPBACK, Settings
+
+READY_SECONDS = 120
+
+
+@contextmanager
+def only_stack(settings: Settings) -> Iterator[IO[str]]:
+    """Holds the state folder's lock: two daemons on one folder would corrupt the story.
+
+    Raises:
+        UserError: another stack runs on it.
+    """
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with (settings.state / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pidfile = settings.state / "supervisord.pid"
+            pid = pidfile.read_text().strip() if pidfile.exists() else "unknown"
+            raise UserError(
+                f"the loop runs already on {settings.state} (supervisor: process {pid}); stop it with Ctrl-C where it "
+                f"was started, or with `kill {pid}`, or set MLOPS_HOME to another folder"
+            ) from error
+        yield lock
+
+
+class Stack:
+    """The loop's programs, started together and stopped together."""
+
+    def __init__(self, settings: Settings, lock: IO[str]) -> None:
+        """Args:
+        settings: Where state and ports are.
+        lock: The state folder's lock; the supervisor inherits it, so it outlives this process if need be.
+        """
+        self.settings = settings
+        self.programs = programs(settings)
+        self._lock = lock
+        self._supervisor: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts every program.
+
+        Raises:
+            UserError: a port is taken.
+        """
+        for program in self.programs:
+            _demand_free(program)
+        state = self.settings.state
+        for folder in (state / "dagster", state / "logs", self.settings.landing, self.settings.reports):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.settings.releases.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / "dagster.yaml", state / "dagster" / "dagster.yaml")
+        wanted = {program.name: program.command for program in self.programs} | {"daemon": daemon_command(self.settings)}
+        config = state / "supervisord.conf"
+        config.write_text(supervisor_config(self.settings, wanted))
+        # A session of its own: Ctrl-C reaches this process alone, which then stops the programs in order.
+        self._supervisor = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
+            env=environment(self.settings),
+            start_new_session=True,
+            pass_fds=[self._lock.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+
+    def waiting_for(self) -> list[Program]:
+        """The programs that are not ready yet.
+
+        Raises:
+            UserError: the supervisor has ended.
+        """
+        self.demand_running()
+        return [program for program in self.programs if not _is_ready(program)]
+
+    def demand_running(self) -> None:
+        """Raises UserError where the supervisor has ended."""
+        if self._supervisor is None or self._supervisor.poll() is not None:
+            raise UserError(f"the supervisor has ended; its log is {self.settings.state / 'logs' / 'supervisord.log'}")
+
+    def stop(self) -> None:
+        """Ends every program and waits until they are gone."""
+        supervisor = self._supervisor
+        if supervisor is None or supervisor.poll() is not None:
+            return
+        supervisor.send_signal(signal.SIGTERM)
+        try:
+            supervisor.wait(timeout=3 * STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(supervisor.pid, signal.SIGKILL)
+            supervisor.wait()
+
+
+def log_of(settings: Settings, program: str) -> Path:
+    """Where a program's output goes."""
+    return settings.state / "logs" / f"{program}.log"
+
+
+def wait_until_ready(stack: Stack) -> Iterator[list[Program]]:
+    """Yields what is still waited for, until it is nothing.
+
+    Raises:
+        UserError: a program is not ready after two minutes.
+    """
+    until = time.monotonic() + READY_SECONDS
+    while waiting := stack.waiting_for():
+        yield waiting
+        if time.monotonic() > until:
+            names = ", ".join(f"{program.name} (log: {log_of(stack.settings, program.name)})" for program in waiting)
+            raise UserError(f"not ready after {READY_SECONDS} s: {names}")
+        time.sleep(0.2)
+
+
+def _demand_free(program: Program) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, program.port))
+        except OSError as error:
+            raise UserError(
+                f"port {program.port} for {program.name} is taken; set {program.port_setting} to a free one"
+            ) from error
+
+
+def _is_ready(program: Program) -> bool:
+    if program.ready_path is None:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex((LOOPBACK, program.port)) == 0
+    try:
+        return httpx.get(program.url + program.ready_path, timeout=2).is_success
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,110 @@
+"""`mlops status`: what is in production, what the service answers with, and what became of each window."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from mlops_assets.adapters.ledger import Ledger
+from mlops_assets.adapters.model_registry import ModelRegistry
+from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
+from mlops_assets.cli.errors import UserError
+from mlops_assets.cli.history import WindowHistory, dagster_instance, window_histories
+from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import read_dataset
+
+Status = dict[str, Any]
+
+
+def read_status(settings: Settings) -> Status:
+    """Everything that `mlops status --json` prints: `windows`, `production`, `service`, `candidates`.
+
+    Raises:
+        UserError: there is no loop in the state folder.
+    """
+    if not (settings.state / "dagster" / "dagster.yaml").exists():
+        raise UserError(f"there is no loop in {settings.state}; `mlops up` or `mlops demo` starts one")
+    ledger = Ledger(settings.ledger_url)
+    with dagster_instance(settings) as instance:
+        windows = window_histories(instance, promoted_versions(ledger))
+    production = ledger.production()
+    registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
+    return {
+        "windows": [asdict(window) for window in windows],
+        "production": asdict(production) if production else None,
+        "service": _service(settings),
+        "candidates": [asdict(version) for version in registry.versions()],
+    }
+
+
+def promoted_versions(ledger: Ledger) -> set[int]:
+    """Versions that were production once, or are."""
+    return {promotion.model_version for promotion, outcome in ledger.history() if outcome == "done"}
+
+
+def status_view(status: Status) -> RenderableType:
+    """The status as tables."""
+    windows = windows_table([WindowHistory(**window) for window in status["windows"]])
+    return Group(windows, _production_table(status), _candidates_table(status["candidates"]))
+
+
+def windows_table(windows: list[WindowHistory]) -> Table:
+    """A line for each window."""
+    table = Table(title="windows", title_justify="left")
+    for column in ("window", "rows", "drift_share", "decision", "candidate AUC", "production AUC", "verdict"):
+        table.add_column(column, justify="left" if column in ("window", "decision", "verdict") else "right")
+    for window in windows:
+        table.add_row(*window_cells(window))
+    return table
+
+
+def window_cells(window: WindowHistory) -> list[str]:
+    """The cells of a window's line."""
+    return [
+        window.window,
+        "-" if window.rows is None else f"{window.rows:,}",
+        _decimal(window.drift_share),
+        window.decision or "-",
+        _decimal(window.candidate_auc),
+        _decimal(window.production_auc),
+        window.verdict or window.running or "-",
+    ]
+
+
+def _production_table(status: Status) -> Table:
+    table = Table(title="production", title_justify="left", show_header=False)
+    production = status["production"]
+    if production:
+        table.add_row("released", f"version {production['model_version']}, epoch {production['epoch']}")
+        table.add_row("since", production["at"])
+        table.add_row("why", production["reason"])
+    else:
+        table.add_row("released", "nothing yet")
+    service = status["service"]
+    if service["error"]:
+        table.add_row("service", service["error"])
+    elif service["ready"]:
+        table.add_row("service", f"answers with version {service['model_version']}, epoch {service['epoch']}")
+    else:
+        table.add_row("service", "is up, and waits for the first release")
+    return table
+
+
+def _candidates_table(candidates: list[dict[str, Any]]) -> Table:
+    table = Table("version", "window", "status", "aliases", title="model versions", title_justify="left")
+    for version in candidates:
+        table.add_row(str(version["version"]), version["window"], version["status"], ", ".join(version["aliases"]))
+    return table
+
+
+def _service(settings: Settings) -> dict[str, Any]:
+    try:
+        served = ServiceClient(settings.service_url, timeout_seconds=2).served()
+    except ServiceUnavailable as error:
+        return {"ready": False, "model_version": None, "epoch": None, "error": str(error)}
+    return {"ready": served.ready, "model_version": served.model_version, "epoch": served.epoch, "error": None}
+
+
+def _decimal(number: float | None) -> str:
+    return "-" if number is None else f"{number:.4f}"

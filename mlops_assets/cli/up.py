@@ -1,0 +1,68 @@
+"""`mlops up`: the whole loop on loopback, until Ctrl-C."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from mlops_assets.cli.recovery import prepare, recover
+from mlops_assets.cli.stack import Stack, only_stack, wait_until_ready
+from mlops_assets.config import Settings
+
+
+@contextmanager
+def running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
+    """The loop, ready; stopped at the end, whatever happens."""
+    # A closed terminal and a `kill` stop the programs as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    with only_stack(settings) as lock:
+        stack = Stack(settings, lock)
+        try:
+            with console.status("Making the databases ..."):
+                prepare(settings)
+                for line in recover(settings):
+                    console.print(f"  {line}")
+            with console.status("Starting ...") as status:
+                stack.start()
+                for waiting in wait_until_ready(stack):
+                    status.update("Starting: " + ", ".join(program.name for program in waiting) + " ...")
+            yield stack
+        finally:
+            with console.status("Stopping ..."):
+                stack.stop()
+
+
+def print_addresses(settings: Settings, console: Console) -> None:
+    """Where everything is to be seen."""
+    console.print(f"  lineage   {settings.dagster_url}/asset-groups")
+    console.print(f"  service   {settings.service_url}/model")
+    console.print(f"  OpenAPI   {settings.service_url}/schema")
+    console.print(f"  MLflow    {settings.mlflow_url}")
+    console.print(f"  reports   {settings.reports_url}")
+    console.print(f"  landing   {settings.landing}   (drop <window>.parquet here)")
+
+
+def up(settings: Settings, console: Console) -> None:
+    """Runs the loop until Ctrl-C."""
+    with running_stack(settings, console) as stack:
+        console.print("The loop is running:")
+        print_addresses(settings, console)
+        console.print("Ctrl-C stops it.")
+        wait_for_interrupt(stack)
+
+
+def wait_for_interrupt(stack: Stack) -> None:
+    """Returns at Ctrl-C.
+
+    Raises:
+        UserError: the supervisor has ended.
+    """
+    try:
+        while True:
+            stack.demand_running()
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return

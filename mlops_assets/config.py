@@ -1,0 +1,95 @@
+"""Settings: where the loop keeps its state, which dataset it runs, and the addresses of its servers.
+
+All come from the environment (`MLOPS_HOME`, `MLOPS_DATASET`, ...); the thresholds of the rules stand in the dataset's
+contract instead.
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mlops_assets.datasets.contract import FLIGHTS
+
+LOOPBACK = "127.0.0.1"
+
+
+class Settings(BaseSettings):
+    """The loop's settings; relative paths are taken from the working directory."""
+
+    model_config = SettingsConfigDict(env_prefix="MLOPS_", frozen=True, extra="ignore")
+
+    home: Path = Path(".mlops")
+    """Folder of all state: landed windows, stored windows, releases, databases, logs."""
+    dataset: Path = FLIGHTS
+    """The dataset's contract."""
+    tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
+    """MLflow server; a SQLite database under `home` where none is given."""
+    dagster_port: int = 3000
+    code_port: int = 4000
+    service_port: int = 8000
+    reports_port: int = 8001
+    mlflow_port: int = 5000
+    watch_seconds: float = 20
+    """How long a sensor's tick watches before it ends with nothing found."""
+
+    @cached_property
+    def state(self) -> Path:
+        """`home` as an absolute path."""
+        return self.home.absolute()
+
+    @property
+    def landing(self) -> Path:
+        """Where users drop windows."""
+        return self.state / "landing"
+
+    @property
+    def windows(self) -> Path:
+        """The window store."""
+        return self.state / "windows"
+
+    @property
+    def reports(self) -> Path:
+        """Evidently's pages."""
+        return self.state / "reports"
+
+    @property
+    def releases(self) -> Path:
+        """The release bundles and the pointer."""
+        return self.state / "releases"
+
+    @property
+    def ledger_url(self) -> str:
+        """The ledger's database."""
+        return f"sqlite:///{self.state / 'ledger.db'}"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """MLflow's tracking store and registry."""
+        return self.tracking_uri or f"sqlite:///{self.state / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> Path | None:
+        """Where artifacts go where MLflow is a database; a server decides for itself."""
+        return None if self.tracking_uri else self.state / "mlartifacts"
+
+    @property
+    def service_url(self) -> str:
+        """The prediction service."""
+        return f"http://{LOOPBACK}:{self.service_port}"
+
+    @property
+    def dagster_url(self) -> str:
+        """Dagster's pages."""
+        return f"http://{LOOPBACK}:{self.dagster_port}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """MLflow's pages."""
+        return f"http://{LOOPBACK}:{self.mlflow_port}"
+
+    @property
+    def reports_url(self) -> str:
+        """Evidently's pages, served."""
+        return f"http://{LOOPBACK}:{self.reports_port}"

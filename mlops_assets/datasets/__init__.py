@@ -1,0 +1,1 @@
+"""Datasets: reading a contract from its file, and the built-in real one (flights)."""

@@ -1,0 +1,33 @@
+"""Puts the graph together, and gives it to Dagster as `defs`. What a part does stands in the part's own module."""
+
+import dagster as dg
+
+from mlops_assets.assets.candidate import candidate_model
+from mlops_assets.assets.drift import drift_report
+from mlops_assets.assets.production import production_model
+from mlops_assets.assets.service import prediction_service
+from mlops_assets.assets.windows import data_window
+from mlops_assets.checks.service import service_answers_as_released
+from mlops_assets.config import Settings
+from mlops_assets.jobs import training_job, window_job
+from mlops_assets.resources import resources
+from mlops_assets.sensors.drift import drift_sensor
+from mlops_assets.sensors.service import service_sensor
+from mlops_assets.sensors.windows import window_sensor
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """The whole graph, wired by settings."""
+    return dg.Definitions(
+        assets=[data_window, drift_report, candidate_model, production_model, prediction_service],
+        asset_checks=[service_answers_as_released],
+        jobs=[window_job, training_job],
+        sensors=[window_sensor(settings), drift_sensor(settings), service_sensor(settings)],
+        resources=resources(settings),
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The code location that `workspace.yaml` names."""
+    return build_definitions(Settings())

@@ -1,0 +1,73 @@
+"""The candidate model: its pipeline, its training and the form in which it is served.
+
+Here belongs what a candidate is made of. How good it is belongs to `evaluation`, whether it is promoted to `gate`.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
+
+from mlops_assets.domain.dataset import Dataset
+
+INPUT = "features"
+NO_CATEGORY = -1
+"""Code of a null in a category feature."""
+
+# Ordinal codes and not one-hot: on the flights the AUC was the same within 0.01 in both directions, training took a
+# fifth of the time, and no exported answer differed (HistGradientBoosting's own `categorical_features` is exported
+# without an error and answers wrong).
+
+
+def build_pipeline(dataset: Dataset) -> Pipeline:
+    """An unfitted pipeline: frame with the contract's features -> codes and numbers in the contract's order -> trees."""
+    encoders = [
+        (name, OrdinalEncoder(categories=[list(feature.categories)], handle_unknown="use_encoded_value",
+                              unknown_value=NO_CATEGORY, dtype=np.float32), [name])
+        if feature.type == "category"
+        else (name, "passthrough", [name])
+        for name, feature in dataset.features.items()
+    ]
+    return Pipeline(
+        [
+            ("encode", ColumnTransformer(encoders, sparse_threshold=0)),
+            ("classify", HistGradientBoostingClassifier(random_state=dataset.training.seed)),
+        ]
+    )
+
+
+def train(dataset: Dataset, frame: pd.DataFrame) -> Pipeline:
+    """Fits the pipeline.
+
+    Args:
+        dataset: The contract.
+        frame: Training rows, with the features and the target; their order must not depend on chance.
+    """
+    return build_pipeline(dataset).fit(frame[list(dataset.features)], frame[dataset.target].astype(bool))
+
+
+def score(pipeline: Pipeline, dataset: Dataset, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Probability of the target being true, as the fitted pipeline says it; shape [rows]."""
+    probabilities: npt.NDArray[np.float64] = pipeline.predict_proba(frame[list(dataset.features)])[:, 1]
+    return probabilities
+
+
+def export_onnx(pipeline: Pipeline) -> bytes:
+    """The classifier as ONNX: one input `features`, float32 [rows, features], one output `probabilities` [rows, 2].
+
+    Encoding stays outside, in the bundle's manifest: a service can do it faster and stricter than a graph.
+    """
+    classifier = pipeline["classify"]
+    model = to_onnx(
+        classifier,
+        initial_types=[(INPUT, FloatTensorType([None, classifier.n_features_in_]))],
+        options={id(classifier): {"zipmap": False}},
+        target_opset=17,
+    )
+    serialized: bytes = model.SerializeToString()
+    return serialized

@@ -1,0 +1,142 @@
+"""What the assets are given to work with. A resource only wires: it hands back a plain object of `adapters`."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from mlops_assets.adapters import model_registry
+from mlops_assets.adapters.landing import Landing
+from mlops_assets.adapters.ledger import Ledger
+from mlops_assets.adapters.model_registry import ModelRegistry
+from mlops_assets.adapters.promotion import Promoter
+from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.adapters.service_client import ServiceClient
+from mlops_assets.adapters.window_store import WindowStore
+from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import read_dataset
+from mlops_assets.domain.dataset import Dataset
+
+
+class DatasetResource(dg.ConfigurableResource[Dataset]):
+    """The dataset's contract."""
+
+    path: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> Dataset:  # noqa: ARG002
+        """Reads it; a wrong file fails the run with the line and what is expected."""
+        return read_dataset(Path(self.path))
+
+
+class LandingResource(dg.ConfigurableResource[Landing]):
+    """The folder where windows land."""
+
+    folder: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> Landing:  # noqa: ARG002
+        """The folder."""
+        return Landing(Path(self.folder))
+
+
+class WindowStoreResource(dg.ConfigurableResource[WindowStore]):
+    """The data windows."""
+
+    folder: str
+    dataset: dg.ResourceDependency[Dataset]
+
+    def create_resource(self, context: dg.InitResourceContext) -> WindowStore:  # noqa: ARG002
+        """The store of this dataset."""
+        return WindowStore(Path(self.folder), self.dataset)
+
+
+class ReleaseStoreResource(dg.ConfigurableResource[ReleaseStore]):
+    """The release bundles."""
+
+    folder: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> ReleaseStore:  # noqa: ARG002
+        """The store."""
+        return ReleaseStore(Path(self.folder))
+
+
+class ModelRegistryResource(dg.ConfigurableResource[ModelRegistry]):
+    """The registered model in MLflow."""
+
+    tracking_uri: str
+    artifacts: str | None
+    dataset: dg.ResourceDependency[Dataset]
+
+    def create_resource(self, context: dg.InitResourceContext) -> ModelRegistry:  # noqa: ARG002
+        """The registry of this dataset's model."""
+        return ModelRegistry(self.tracking_uri, self.dataset.name, Path(self.artifacts) if self.artifacts else None)
+
+
+class PromoterResource(dg.ConfigurableResource[Promoter]):
+    """What makes a version production."""
+
+    ledger_url: str
+    registry: dg.ResourceDependency[ModelRegistry]
+    releases: dg.ResourceDependency[ReleaseStore]
+
+    def create_resource(self, context: dg.InitResourceContext) -> Promoter:  # noqa: ARG002
+        """The promoter over ledger, registry and releases."""
+        return Promoter(Ledger(self.ledger_url), self.registry, self.releases)
+
+
+class ServiceResource(dg.ConfigurableResource[ServiceClient]):
+    """The prediction service, over HTTP."""
+
+    url: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> ServiceClient:  # noqa: ARG002
+        """A client of it."""
+        return ServiceClient(self.url)
+
+
+class ReportsResource(dg.ConfigurableResource["ReportsResource"]):
+    """Where Evidently's pages are kept, and where a browser finds them."""
+
+    folder: str
+    url: str
+
+    def page(self, window: str) -> Path:
+        """The file of a window's drift report."""
+        return Path(self.folder) / f"drift-{window}.html"
+
+    def link(self, window: str) -> str:
+        """The address of a window's drift report."""
+        return f"{self.url}/{self.page(window).name}"
+
+
+@dg.resource(config_schema={"experiment_name": str, "mlflow_tracking_uri": str, "env": dict, "extra_tags": dict})
+def mlflow_run(context: dg.InitResourceContext):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    """dagster-mlflow's resource, imported when a step asks for it and not before (it takes seconds)."""
+    yield from model_registry.tracked_run(context)
+
+
+def resources(settings: Settings) -> dict[str, object]:
+    """All resources, wired by settings."""
+    dataset = DatasetResource(path=str(settings.dataset.absolute()))
+    releases = ReleaseStoreResource(folder=str(settings.releases))
+    registry = ModelRegistryResource(
+        tracking_uri=settings.mlflow_uri,
+        artifacts=str(settings.mlflow_artifacts) if settings.mlflow_artifacts else None,
+        dataset=dataset,
+    )
+    return {
+        "dataset": dataset,
+        "landing": LandingResource(folder=str(settings.landing)),
+        "windows": WindowStoreResource(folder=str(settings.windows), dataset=dataset),
+        "releases": releases,
+        "registry": registry,
+        "promoter": PromoterResource(ledger_url=settings.ledger_url, registry=registry, releases=releases),
+        "service": ServiceResource(url=settings.service_url),
+        "reports": ReportsResource(folder=str(settings.reports), url=settings.reports_url),
+        "mlflow": mlflow_run.configured(
+            {
+                "experiment_name": read_dataset(settings.dataset).name,
+                "mlflow_tracking_uri": settings.mlflow_uri,
+                "env": dict(model_registry.CLIENT_LIMITS),
+                "extra_tags": {},
+            }
+        ),
+    }

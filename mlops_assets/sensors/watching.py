@@ -1,0 +1,16 @@
+"""Watching within a tick: Dagster starts no sensor more often than every 5 s, so a tick looks many times itself."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Found = TypeVar("Found")
+LOOK_EVERY_SECONDS = 0.2
+
+
+def watch(look: Callable[[], Found | None], *, seconds: float) -> Found | None:
+    """Looks until something is found or the time is over; looks once at least."""
+    until = time.monotonic() + seconds
+    while (found := look()) is None and time.monotonic() < until:
+        time.sleep(LOOK_EVERY_SECONDS)
+    return found
