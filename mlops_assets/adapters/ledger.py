@@ -144,13 +144,17 @@ class Ledger:
 
 
 def _production(connection: Connection) -> Promotion | None:
-    row = connection.execute(
-        select(_intents)
-        .join(_outcomes)
-        .where(_outcomes.c.outcome == "done")
-        .order_by(_intents.c.epoch.desc())
-        .limit(1)
-    ).mappings().first()
+    row = (
+        connection.execute(
+            select(_intents)
+            .join(_outcomes)
+            .where(_outcomes.c.outcome == "done")
+            .order_by(_intents.c.epoch.desc())
+            .limit(1)
+        )
+        .mappings()
+        .first()
+    )
     return Promotion(**row) if row else None
 
 

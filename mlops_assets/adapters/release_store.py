@@ -72,9 +72,7 @@ class ReleaseStore:
         if pointer is None:
             return None
         bundle = self.folder / str(pointer.model_version)
-        manifest = release.verify(
-            bundle, manifest_sha256=pointer.manifest_sha256, model_version=pointer.model_version
-        )
+        manifest = release.verify(bundle, manifest_sha256=pointer.manifest_sha256, model_version=pointer.model_version)
         return pointer, manifest, ServedModel((bundle / release.MODEL).read_bytes(), manifest.features)
 
     def cases(self, model_version: int) -> list[Case]:
@@ -157,8 +155,10 @@ def write_bundle(
 def cases_of(dataset: Dataset, frame: pd.DataFrame, probabilities: npt.NDArray[np.float64]) -> list[Case]:
     """Rows as a client sends them, with the answers that the fitted pipeline gave."""
     return [
-        Case(row={name: _as_json(record[name], feature.type) for name, feature in dataset.features.items()},
-             probability=float(probability))
+        Case(
+            row={name: _as_json(record[name], feature.type) for name, feature in dataset.features.items()},
+            probability=float(probability),
+        )
         for record, probability in zip(frame.to_dict("records"), probabilities[: len(frame)], strict=True)
     ]
 
@@ -170,5 +170,3 @@ def _as_json(value: object, kind: str) -> release.FeatureValue:
         return str(value)
     number = float(value)  # type: ignore[arg-type]
     return int(number) if kind == "integer" else number
-
-

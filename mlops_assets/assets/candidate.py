@@ -121,7 +121,9 @@ def _train_and_compare(
             "dagster_run_id": context.run_id,
         },
     )
-    agreeing = abs(scores["candidate"] - fitted) <= 5e-7  # half of what the service allows: cases must not be borderline
+    agreeing = (
+        abs(scores["candidate"] - fitted) <= 5e-7
+    )  # half of what the service allows: cases must not be borderline
     with TemporaryDirectory() as folder:
         manifest_sha256 = write_bundle(
             Path(folder),

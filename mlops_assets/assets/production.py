@@ -11,6 +11,7 @@ from mlops_assets.checks.candidate import GATE
 from mlops_assets.domain.gate import Evidence, refusals
 from serving.release import ReleaseInvalid
 
+
 @dg.asset(
     deps=[dg.AssetDep("candidate_model", partition_mapping=dg.LastPartitionMapping())],
     output_required=False,

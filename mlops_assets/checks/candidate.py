@@ -81,9 +81,7 @@ def side_by_side(evidence: Evidence) -> dg.MetadataValue:
     )
 
 
-def _result(
-    spec: dg.AssetCheckSpec, *, passed: bool, metadata: dict[str, dg.MetadataValue]
-) -> dg.AssetCheckResult:
+def _result(spec: dg.AssetCheckSpec, *, passed: bool, metadata: dict[str, dg.MetadataValue]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=passed,
         check_name=spec.name,

@@ -55,7 +55,9 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
 
 @app.command()
 def checks(
-    folder: Annotated[Path | None, typer.Option(help="Windows to run on; small ones of the flights by default.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Windows to run on; small ones of the flights by default.")
+    ] = None,
 ) -> None:
     """Run every asset check on small windows, in a state of its own; fails when one fails."""
     from mlops_assets.cli.checks import run_checks

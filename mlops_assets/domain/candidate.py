@@ -27,8 +27,16 @@ NO_CATEGORY = -1
 def build_pipeline(dataset: Dataset) -> Pipeline:
     """An unfitted pipeline: frame with the contract's features -> codes and numbers in the contract's order -> trees."""
     encoders = [
-        (name, OrdinalEncoder(categories=[list(feature.categories)], handle_unknown="use_encoded_value",
-                              unknown_value=NO_CATEGORY, dtype=np.float32), [name])
+        (
+            name,
+            OrdinalEncoder(
+                categories=[list(feature.categories)],
+                handle_unknown="use_encoded_value",
+                unknown_value=NO_CATEGORY,
+                dtype=np.float32,
+            ),
+            [name],
+        )
         if feature.type == "category"
         else (name, "passthrough", [name])
         for name, feature in dataset.features.items()
