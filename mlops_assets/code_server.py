@@ -32,7 +32,7 @@ def main() -> None:
     """Runs `dagster api grpc` with the arguments given."""
     # A forked process is safe where nothing started threads before, which macOS's own libraries do.
     if sys.platform == "linux":
-        server.multiprocessing = _WarmContext  # type: ignore[attr-defined]
+        setattr(server, "multiprocessing", _WarmContext)  # noqa: B010 -- an internal of Dagster
     sys.argv = ["dagster", "api", "grpc", *sys.argv[1:]]
     cli.main()
 

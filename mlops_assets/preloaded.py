@@ -1,7 +1,7 @@
 """Everything that a run imports, imported once in the process that runs are forked from (`code_server`).
 
-Also what MLflow, skops, matplotlib and Dagster import only when they are used, which a run would otherwise do at its own
-expense. Nothing here may start a thread of Python: a fork copies only the thread that forks.
+Also what MLflow, skops, matplotlib and Dagster import only when they are used, which a run would otherwise do at its
+own expense. Nothing here may start a thread of Python: a fork copies only the thread that forks.
 """
 
 import warnings
@@ -20,4 +20,4 @@ with warnings.catch_warnings():
     import plotly.graph_objs
     import skops.io
 
-    import mlops_assets.definitions  # noqa: F401
+    import mlops_assets.definitions

@@ -1,8 +1,8 @@
 """The release bundle's format: what the graph publishes and the service loads.
 
-A bundle is a folder `releases/<version>/` with `manifest.json`, the model file and `cases.json`; `production.json` beside
-the bundles names the one to serve. Here belong the format, reading it and verifying it. How a bundle is made belongs to
-`mlops_assets.adapters.release_store`; how it is served belongs to `serving.slot`.
+A bundle is a folder `releases/<version>/` with `manifest.json`, the model file and `cases.json`; `production.json`
+beside the bundles names the one to serve. Here belong the format, reading it and verifying it. How a bundle is made
+belongs to `mlops_assets.adapters.release_store`; how it is served belongs to `serving.slot`.
 """
 
 import hashlib

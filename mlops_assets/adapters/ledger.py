@@ -1,7 +1,7 @@
 """The ledger: who moved production, when, why, on which evidence. Append-only; it decides what production is.
 
-A promotion is two records: the intent, whose `epoch` is unique and grows by one, and the outcome, done or void. An intent
-without an outcome is one that a crash left, or that is under way. Acting on it belongs to `promotion`.
+A promotion is two records: the intent, whose `epoch` is unique and grows by one, and the outcome, done or void. An
+intent without an outcome is one that a crash left, or that is under way. Acting on it belongs to `promotion`.
 """
 
 from collections.abc import Iterator

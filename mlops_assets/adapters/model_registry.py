@@ -85,10 +85,12 @@ class ModelRegistry:
     """One registered model in MLflow."""
 
     def __init__(self, tracking_uri: str, model_name: str, artifacts: Path | None) -> None:
-        """Args:
-        tracking_uri: A database or a server.
-        model_name: The registered model; the experiment has the same name.
-        artifacts: Where a database's artifacts go; None leaves it to the server.
+        """Names the model; nothing is opened yet.
+
+        Args:
+            tracking_uri: A database or a server.
+            model_name: The registered model; the experiment has the same name.
+            artifacts: Where a database's artifacts go; None leaves it to the server.
         """
         self.tracking_uri = tracking_uri
         self.model_name = model_name
@@ -258,6 +260,6 @@ def tracked_run(context: "dg.InitResourceContext") -> Iterator[Any]:
         warnings.simplefilter("ignore")  # dagster-mlflow is in beta and says so at each import
         from dagster_mlflow import mlflow_tracking
 
-        yield from mlflow_tracking.resource_fn(context)
+        yield from mlflow_tracking.resource_fn(context)  # type: ignore[call-arg]
     # The hook that ends runs is bound to jobs, and closes early in some (dagster#21872).
     mlflow.end_run()

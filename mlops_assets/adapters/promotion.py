@@ -2,8 +2,8 @@
 
     intent in the ledger -> bundle published -> alias and tags moved -> pointer replaced -> outcome in the ledger
 
-A crash between two steps leaves an intent without an outcome; `reconcile` finishes it. Whether a version may be promoted
-at all belongs to `mlops_assets.domain.gate`.
+A crash between two steps leaves an intent without an outcome; `reconcile` finishes it. Whether a version may be
+promoted at all belongs to `mlops_assets.domain.gate`.
 """
 
 import fcntl

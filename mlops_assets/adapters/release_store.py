@@ -18,7 +18,7 @@ import pandas as pd
 from mlops_assets.adapters.files import folder_in_one_piece, write_atomically
 from mlops_assets.domain.dataset import Dataset
 from serving import release
-from serving.release import Case, Feature, Manifest, Pointer, Row, TrainingWindow
+from serving.release import Case, Feature, Manifest, Pointer, TrainingWindow
 
 
 @dataclass(frozen=True)

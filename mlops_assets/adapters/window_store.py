@@ -1,7 +1,7 @@
 """The window store: landed files become data windows, and bounded frames are drawn from them.
 
-A data window is a folder `<window>/<data version>/` with `clean.parquet`, `quarantined.parquet` and `window.json`, beside
-`<window>/current.json`, which names the version to use. DuckDB reads and writes in a stream; pandas appears only in the
+A data window is a folder `<window>/<data version>/` with `clean.parquet`, `quarantined.parquet` and `window.json`;
+`<window>/current.json` beside it is the version to use. DuckDB reads and writes in a stream; pandas appears only in the
 bounded frames. What a row must hold belongs to `mlops_assets.domain.windows`.
 """
 
@@ -108,13 +108,15 @@ class WindowStore:
         row_id = quoted(self.dataset.row_id)
         drawn = f"SELECT * FROM read_parquet([{files}]) {condition} ORDER BY md5({row_id}), {row_id} LIMIT {max_rows:d}"
         with _engine() as engine:
-            return engine.sql(f"SELECT * EXCLUDE ({SPLIT_COLUMN}) FROM ({drawn}) ORDER BY {row_id}").df()
+            frame: pd.DataFrame = engine.sql(f"SELECT * EXCLUDE ({SPLIT_COLUMN}) FROM ({drawn}) ORDER BY {row_id}").df()
+        return frame
 
     def preview(self, stored: DataWindow, rows: int = 5) -> pd.DataFrame:
         """The first clean rows, to be looked at."""
         clean = self.folder / stored.window / stored.data_version / CLEAN
         with _engine() as engine:
-            return engine.sql(f"SELECT * FROM read_parquet({literal(str(clean))}) LIMIT {rows:d}").df()
+            frame: pd.DataFrame = engine.sql(f"SELECT * FROM read_parquet({literal(str(clean))}) LIMIT {rows:d}").df()
+        return frame
 
     def _data_version(self, landed: Path) -> str:
         with landed.open("rb") as file:

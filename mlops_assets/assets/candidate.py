@@ -42,7 +42,7 @@ def candidate_model(
     releases: dg.ResourceParam[ReleaseStore],
     registry: dg.ResourceParam[ModelRegistry],
     mlflow: dg.ResourceParam[TrackedRun],
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """A model trained on the training rows of the newest windows, registered in MLflow and exported to ONNX.
 
     The gate compares it with production on the window's validation rows, which no model ever trains on. A candidate

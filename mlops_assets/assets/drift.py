@@ -26,7 +26,7 @@ def drift_report(
     windows: dg.ResourceParam[WindowStore],
     releases: dg.ResourceParam[ReleaseStore],
     reports: ReportsResource,
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """How far the window moved from what the production model learned from, column by column.
 
     `drift_share` is the observed share of drifted columns; where it exceeds the threshold, `drift_sensor` trains a

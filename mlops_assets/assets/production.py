@@ -24,7 +24,7 @@ def production_model(
     context: dg.AssetExecutionContext,
     registry: dg.ResourceParam[ModelRegistry],
     promoter: dg.ResourceParam[Promoter],
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """The newest candidate becomes production: ledger, release, alias, pointer, in this order and exactly once.
 
     It asks the gate again with the stored evidence, so no selection of assets or checks walks around it. After a
@@ -100,7 +100,7 @@ def _reason(evidence: Evidence) -> str:
     )
 
 
-def _materialized(version: int, epoch: int, reason: str, evidence: Evidence | None) -> dg.MaterializeResult:
+def _materialized(version: int, epoch: int, reason: str, evidence: Evidence | None) -> dg.MaterializeResult[None]:
     metadata: dict[str, dg.MetadataValue] = {
         "model_version": dg.MetadataValue.int(version),
         "epoch": dg.MetadataValue.int(epoch),

@@ -30,7 +30,7 @@ def data_window(
     context: dg.AssetExecutionContext,
     windows: dg.ResourceParam[WindowStore],
     landing: dg.ResourceParam[Landing],
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """One period of data: clean rows and quarantined rows, each row on one side of a split that lasts for ever.
 
     A file that cannot be read, or a window that breaks the contract as a whole, shows a red check and is not

@@ -13,7 +13,6 @@ import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
-from rich.table import Table
 
 from mlops_assets.adapters.landing import Landing
 from mlops_assets.adapters.ledger import Ledger
@@ -22,16 +21,13 @@ from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailab
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.history import WindowHistory, dagster_instance, window_history
 from mlops_assets.cli.stack import Stack, only_stack
-from mlops_assets.cli.status import promoted_versions, window_cells
+from mlops_assets.cli.status import columns_table, promoted_versions, window_cells
 from mlops_assets.cli.up import print_addresses, running_stack, wait_for_interrupt
 from mlops_assets.config import Settings
 from mlops_assets.datasets.flights import WINDOWS, write_windows
 
 WINDOW_SECONDS = 300
 """A window that is not handled after so long ends the demo with an error."""
-COLUMNS = (
-    "window", "rows", "drift_share", "decision", "candidate AUC", "production AUC", "verdict", "serves", "seconds",
-)  # fmt: skip
 
 
 @dataclass
@@ -159,11 +155,9 @@ def _live(console: Console) -> Iterator[Live]:
 
 
 def _view(lines: list[Line], doing: str | None) -> RenderableType:
-    table = Table(*COLUMNS)
-    for column in table.columns:
-        column.justify = "left" if column.header in ("window", "decision", "verdict") else "right"
+    table = columns_table("service answers", "landed to served")
     for line in lines:
-        seconds = "earlier" if line.seconds is None or line.doing == "earlier" else f"{line.seconds:.1f}"
+        seconds = "earlier" if line.seconds is None or line.doing == "earlier" else f"{line.seconds:.1f} s"
         serves = "-" if line.serves is None else f"v{line.serves}"
         table.add_row(*window_cells(line.history), serves, seconds)
     return Group(table, Spinner("dots", doing)) if doing else table

@@ -31,6 +31,7 @@ from mlops_assets.cli.programs import (
 from mlops_assets.config import LOOPBACK, Settings
 
 READY_SECONDS = 120
+SERVICE_READY_SECONDS = 20
 
 
 @contextmanager
@@ -58,9 +59,11 @@ class Stack:
     """The loop's programs, started together and stopped together."""
 
     def __init__(self, settings: Settings, lock: IO[str]) -> None:
-        """Args:
-        settings: Where state and ports are.
-        lock: The state folder's lock; the supervisor inherits it, so it outlives this process if need be.
+        """Names the programs; nothing runs yet.
+
+        Args:
+            settings: Where state and ports are.
+            lock: The state folder's lock; the supervisor inherits it, so it outlives this process if need be.
         """
         self.settings = settings
         self.programs = programs(settings)
@@ -119,6 +122,38 @@ class Stack:
         except subprocess.TimeoutExpired:
             os.killpg(supervisor.pid, signal.SIGKILL)
             supervisor.wait()
+
+
+@contextmanager
+def service_process(settings: Settings) -> Iterator[None]:
+    """The prediction service alone, ready at the start and gone at the end.
+
+    Raises:
+        UserError: it does not start.
+    """
+    service = programs(settings)[0]
+    settings.releases.mkdir(parents=True, exist_ok=True)
+    settings.state.joinpath("logs").mkdir(exist_ok=True)
+    with log_of(settings, service.name).open("wb") as log:
+        process = subprocess.Popen(service.command, env=environment(settings), stdout=log, stderr=log)
+        try:
+            until = time.monotonic() + SERVICE_READY_SECONDS
+            while not _is_ready(service):
+                if process.poll() is not None or time.monotonic() > until:
+                    raise UserError(f"the service does not start: {log_of(settings, service.name).read_text()}")
+                time.sleep(0.1)
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=STOP_SECONDS)
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def log_of(settings: Settings, program: str) -> Path:

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -15,6 +16,7 @@ from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 
 Status = dict[str, Any]
+WINDOW_COLUMNS = ("window", "rows", "drift share", "decision", "candidate AUC", "production AUC", "verdict")
 
 
 def read_status(settings: Settings) -> Status:
@@ -51,11 +53,18 @@ def status_view(status: Status) -> RenderableType:
 
 def windows_table(windows: list[WindowHistory]) -> Table:
     """A line for each window."""
-    table = Table(title="windows", title_justify="left")
-    for column in ("window", "rows", "drift_share", "decision", "candidate AUC", "production AUC", "verdict"):
-        table.add_column(column, justify="left" if column in ("window", "decision", "verdict") else "right")
+    table = columns_table(title="windows")
     for window in windows:
         table.add_row(*window_cells(window))
+    return table
+
+
+def columns_table(*more: str, title: str | None = None) -> Table:
+    """An empty table of windows, narrow enough for a terminal of 80 columns."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in (*WINDOW_COLUMNS, *more):
+        left = column in ("window", "decision", "verdict")
+        table.add_column(column.replace(" ", "\n"), justify="left" if left else "right", no_wrap=True)
     return table
 
 
@@ -73,7 +82,7 @@ def window_cells(window: WindowHistory) -> list[str]:
 
 
 def _production_table(status: Status) -> Table:
-    table = Table(title="production", title_justify="left", show_header=False)
+    table = Table(title="production", title_justify="left", show_header=False, box=SIMPLE_HEAD)
     production = status["production"]
     if production:
         table.add_row("released", f"version {production['model_version']}, epoch {production['epoch']}")
@@ -92,7 +101,9 @@ def _production_table(status: Status) -> Table:
 
 
 def _candidates_table(candidates: list[dict[str, Any]]) -> Table:
-    table = Table("version", "window", "status", "aliases", title="model versions", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, title="model versions", title_justify="left")
+    for column in ("version", "window", "status", "aliases"):
+        table.add_column(column)
     for version in candidates:
         table.add_row(str(version["version"]), version["window"], version["status"], ", ".join(version["aliases"]))
     return table

@@ -25,7 +25,7 @@ NO_CATEGORY = -1
 
 
 def build_pipeline(dataset: Dataset) -> Pipeline:
-    """An unfitted pipeline: frame with the contract's features -> codes and numbers in the contract's order -> trees."""
+    """An unfitted pipeline: frame of features -> codes and numbers in the contract's order -> trees."""
     encoders = [
         (
             name,

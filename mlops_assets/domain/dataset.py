@@ -4,6 +4,7 @@ Here belongs the contract's model and nothing that applies it. Reading it from a
 belongs to `mlops_assets.datasets`.
 """
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -107,6 +108,9 @@ class Dataset(_Strict):
                 raise ValueError(f"`{role}` is the column {column!r}, which is also a feature; a model must not see it")
         if self.target in (self.row_id, self.split_by):
             raise ValueError("`target` must be a column of its own")
+        # msgspec, which reads the service's requests, cannot have these in a field's name.
+        if odd := [name for name in self.features if re.search(r'["\\\x00-\x1f]', name)]:
+            raise ValueError(f"the feature {odd[0]!r} has a quote, a backslash or a control character in its name")
         if own := [column for column in self.columns if column.startswith("_")]:
             raise ValueError(f"the column {own[0]!r} begins with '_', which the window store keeps for its own columns")
         return self

@@ -84,8 +84,8 @@ def split_sql(split_key: str) -> str:
 def row_rules(dataset: Dataset) -> list[RowRule]:
     """What each row must hold, in the contract's order.
 
-    The conditions speak of the columns `_id`, `_key`, `_truth` (the target as text), `_is_duplicate`, and of each feature
-    by its own name, with NaN read as null.
+    The conditions speak of the columns `_id`, `_key`, `_truth` (the target as text), `_is_duplicate`, and of each
+    feature by its own name, with NaN read as null.
     """
     rules = [
         RowRule(f"{dataset.row_id}: missing", "_id IS NULL"),

@@ -1,7 +1,7 @@
 """`window_sensor`: takes up landed windows, oldest first, one at a time.
 
-One at a time, so that twelve windows dropped together end as twelve dropped one by one: each is measured against what the
-one before it left in production.
+One at a time, so that twelve windows dropped together end as twelve dropped one by one: each is measured against what
+the one before it left in production.
 """
 
 import json

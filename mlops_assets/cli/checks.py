@@ -1,0 +1,99 @@
+"""`mlops checks`: every asset check on small windows, in a state of its own, as continuous integration runs it."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import dagster as dg
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from mlops_assets.adapters.landing import SUFFIX
+from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.adapters.service_client import ServiceClient
+from mlops_assets.checks.service import judge_service, service_answers_as_released
+from mlops_assets.cli.errors import UserError
+from mlops_assets.cli.recovery import prepare
+from mlops_assets.cli.stack import free_port, service_process
+from mlops_assets.config import Settings
+from mlops_assets.datasets.flights import write_windows
+from mlops_assets.definitions import build_definitions
+from mlops_assets.jobs import training_job, window_job
+from mlops_assets.partitions import window_partitions
+
+SMALL_WINDOWS = ("2013-01", "2013-02")
+ONE_FLIGHT_IN = 10
+"""About 2,500 rows a window; a full training has no place in continuous integration."""
+FOLLOW_SECONDS = 10
+"""What the service gets to follow the last release."""
+
+
+def run_checks(console: Console, folder: Path | None) -> bool:
+    """Runs the graph in process on each window, with a real service, and prints every check's verdict.
+
+    Args:
+        console: Where the table goes.
+        folder: Landed windows to run on; small ones of the flights where none is given.
+
+    Returns:
+        Whether every check passed.
+    """
+    table = Table("window", "check", "verdict", "found", box=SIMPLE_HEAD)
+    passed = True
+    with TemporaryDirectory() as home:
+        settings = Settings(home=Path(home), service_port=free_port())
+        windows = _land(settings, folder)
+        prepare(settings)
+        with dg.DagsterInstance.ephemeral() as instance, service_process(settings), console.status("") as status:
+            for window, evaluation in _evaluations(settings, instance, windows):
+                status.update(f"{window} ...")
+                passed &= evaluation.passed
+                table.add_row(
+                    window,
+                    evaluation.check_name,
+                    "passed" if evaluation.passed else "FAILED",
+                    evaluation.description or "",
+                )
+    console.print(table)
+    return passed
+
+
+def _land(settings: Settings, folder: Path | None) -> list[str]:
+    settings.landing.mkdir(parents=True)
+    if folder is None:
+        list(write_windows(settings.landing, SMALL_WINDOWS, one_row_in=ONE_FLIGHT_IN))
+    else:
+        for path in folder.glob(f"*{SUFFIX}"):
+            shutil.copyfile(path, settings.landing / path.name)
+    windows = sorted(path.stem for path in settings.landing.glob(f"*{SUFFIX}"))
+    if not windows:
+        raise UserError(f"{folder} holds no window (<window>{SUFFIX})")
+    return windows
+
+
+def _evaluations(
+    settings: Settings, instance: dg.DagsterInstance, windows: list[str]
+) -> Iterator[tuple[str, dg.AssetCheckEvaluation]]:
+    definitions = build_definitions(settings)
+    jobs = [definitions.resolve_job_def(job.name) for job in (window_job, training_job)]
+    for window in windows:
+        instance.add_dynamic_partitions(str(window_partitions.name), [window])
+        for job in jobs:
+            result = job.execute_in_process(partition_key=window, instance=instance)
+            evaluations = result.get_asset_check_evaluations()
+            yield from ((window, evaluation) for evaluation in evaluations)
+            if not all(evaluation.passed for evaluation in evaluations):
+                break
+    until = time.monotonic() + FOLLOW_SECONDS
+    service, releases = ServiceClient(settings.service_url), ReleaseStore(settings.releases)
+    while not (verdict := judge_service(service, releases))[0] and time.monotonic() < until:
+        time.sleep(0.2)
+    passed, found = verdict
+    (key,) = service_answers_as_released.check_keys
+    yield (
+        windows[-1],
+        dg.AssetCheckEvaluation(asset_key=key.asset_key, check_name=key.name, passed=passed, description=found),
+    )

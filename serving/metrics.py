@@ -1,0 +1,50 @@
+"""What is counted, for Prometheus.
+
+Labels are bounded: route templates and statuses, never what a client sent.
+"""
+
+from litestar.types import Message, Scope
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from serving.slot import Slot
+
+UNMATCHED = "unmatched"
+"""The route of requests that no route took."""
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+
+class Metrics:
+    """The metrics of one app, in a registry of its own."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self.registry = registry
+        self._requests = Counter("serving_requests", "Answers sent.", ["route", "status"], registry=registry)
+        self._seconds = Histogram(
+            "serving_prediction_seconds", "Decoding and prediction of a request.", buckets=SECONDS, registry=registry
+        )
+        self._rows = Counter("serving_rows", "Rows predicted.", registry=registry)
+        self._version = Gauge("serving_model_version", "Served model version, 0 while none.", registry=registry)
+        self._epoch = Gauge("serving_epoch", "Epoch of the served promotion, 0 while none.", registry=registry)
+        self._swaps = Counter("serving_swaps", "Releases put into service.", registry=registry)
+        self._refused = Counter("serving_refused_releases", "Releases refused.", registry=registry)
+
+    async def count_answer(self, message: Message, scope: Scope) -> None:
+        """Counts an answer; a Litestar `before_send` hook, so it sees those of no route too."""
+        if message["type"] == "http.response.start":
+            self._requests.labels(scope.get("path_template", UNMATCHED), message["status"]).inc()
+
+    def count_prediction(self, *, rows: int, seconds: float) -> None:
+        """Counts an answered prediction request."""
+        self._rows.inc(rows)
+        self._seconds.observe(seconds)
+
+    def count_swap(self, slot: Slot) -> None:
+        """Counts a release that is served from now on."""
+        self._version.set(slot.pointer.model_version)
+        self._epoch.set(slot.pointer.epoch)
+        self._swaps.inc()
+
+    def count_refusal(self) -> None:
+        """Counts a release that is not served."""
+        self._refused.inc()

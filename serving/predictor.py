@@ -1,0 +1,77 @@
+"""Values in, probabilities out: the model's tensor and the run of the model.
+
+Values arrive valid (`serving.rows`); which model answers is decided by `serving.slot`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from serving.release import MODEL, Feature, ReleaseInvalid
+from serving.rows import Values
+
+INPUT = "features"
+OUTPUT = "probabilities"
+
+
+class PredictionFailed(Exception):
+    """The model gave no usable answer to valid rows."""
+
+
+class Predictor:
+    """An ONNX model with one float32 input `features` and the probabilities of false and true as `probabilities`."""
+
+    def __init__(self, model: Path, features: Sequence[Feature]) -> None:
+        """Loads the model.
+
+        Raises:
+            ReleaseInvalid: it cannot be loaded, or its input or output is not the contract's.
+        """
+        self._columns = len(features)
+        self._categories = [
+            (column, {None: -1.0} | {category: float(position) for position, category in enumerate(feature.categories)})
+            for column, feature in enumerate(features)
+            if feature.type == "category"
+        ]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # requests run side by side; threads within one only compete
+        options.log_severity_level = 4  # what fails is raised
+        try:
+            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            raise ReleaseInvalid(f"{MODEL}: {error}") from error
+        self._demand_contract()
+
+    def encode(self, rows: Sequence[Values]) -> NDArray[np.float32]:
+        """The model's input: numbers as they are, null as NaN, a category as its position, and -1 for its null."""
+        table = [list(row) for row in rows]
+        for column, positions in self._categories:
+            for row in table:
+                row[column] = positions[row[column]]  # type: ignore[index]  # a category's value is a str or None
+        return np.array(table, dtype=np.float32).reshape(len(rows), self._columns)
+
+    def predict(self, rows: Sequence[Values]) -> list[float]:
+        """The probability that the target is true, for each row.
+
+        Raises:
+            PredictionFailed: an answer is missing or not finite.
+        """
+        (probabilities,) = self._session.run([OUTPUT], {INPUT: self.encode(rows)})
+        if probabilities.shape != (len(rows), 2):
+            raise PredictionFailed(f"{OUTPUT} has shape {probabilities.shape} for {len(rows)} rows")
+        true = probabilities[:, 1]
+        if not np.isfinite(true).all():
+            raise PredictionFailed(f"the answer to row {int(np.argmin(np.isfinite(true)))} is not finite")
+        answers: list[float] = true.tolist()
+        return answers
+
+    def _demand_contract(self) -> None:
+        inputs = [(node.name, node.type, len(node.shape), node.shape[1:]) for node in self._session.get_inputs()]
+        if inputs != [(INPUT, "tensor(float)", 2, [self._columns])]:
+            raise ReleaseInvalid(f"{MODEL}: inputs are {inputs}, expected one float {INPUT} [None, {self._columns}]")
+        outputs = {node.name: node.type for node in self._session.get_outputs()}
+        if outputs.get(OUTPUT) != "tensor(float)":
+            raise ReleaseInvalid(f"{MODEL}: outputs are {outputs}, expected a float {OUTPUT} [None, 2]")

@@ -1,0 +1,1 @@
+"""The HTTP edge, a module for each thing that can be asked. Routes translate and delegate; they decide nothing."""

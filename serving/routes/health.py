@@ -1,0 +1,29 @@
+"""`GET /health/live` and `GET /health/ready`: the process answers; a model answers."""
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from serving.errors import no_model, problem_answer
+from serving.schemas import Live, Ready
+from serving.state import Serving
+
+
+@get("/health/live", summary="The process answers", sync_to_thread=False)
+def live() -> Live:
+    """Says nothing about the model: a restart would not bring one."""
+    return Live(live=True)
+
+
+@get(
+    "/health/ready",
+    summary="A model answers",
+    responses={503: problem_answer("No model is served yet")},
+    sync_to_thread=False,
+)
+def ready(serving: NamedDependency[SkipValidation[Serving]]) -> Ready:
+    """Stays ready when a release is refused: the one before still answers."""
+    slot = serving.slot
+    if slot is None:
+        raise no_model()
+    return Ready(ready=True, model_version=slot.pointer.model_version, epoch=slot.pointer.epoch)

@@ -1,0 +1,95 @@
+"""`/schema`: the OpenAPI document and its Swagger page, both of the model that is served now.
+
+Litestar makes the document of the routes once; the rows of the served model are laid over a copy of it at each request.
+"""
+
+from copy import deepcopy
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from litestar import Request, Router
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.static_files import create_static_files_router
+
+from serving.slot import Slot
+from serving.state import Serving
+
+ASSETS = "/schema/assets"
+# Without `validatorUrl: null` the page sends the document's address to validator.swagger.io.
+PAGE = f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Prediction service</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="{ASSETS}/swagger-ui.css">
+</head>
+<body>
+<div id="swagger"></div>
+<script src="{ASSETS}/swagger-ui-bundle.js"></script>
+<script>
+SwaggerUIBundle({{url: "/schema/openapi.json", dom_id: "#swagger", deepLinking: true, validatorUrl: null}})
+</script>
+</body>
+</html>
+"""
+
+
+class LiveDocument(JsonRenderPlugin):
+    """The OpenAPI document, with the rows of the served model."""
+
+    def __init__(self, serving: Serving) -> None:
+        super().__init__(path="/openapi.json")
+        self._serving = serving
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """Renders Litestar's document, unchanged while no model is served."""
+        slot = self._serving.slot
+        return self.render_json(request, with_rows(openapi_schema, slot) if slot else openapi_schema)
+
+
+class SwaggerPage(OpenAPIRenderPlugin):
+    """Swagger UI from the installed package; it loads nothing from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__(path=["/swagger", "/"])
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
+        """Renders the page, which fetches the document by itself."""
+        return PAGE.encode()
+
+
+def with_rows(document: dict[str, Any], slot: Slot) -> dict[str, Any]:
+    """A copy of the document in which `/predict` takes the rows of this model, with one of its cases as example."""
+    live = deepcopy(document)
+    (body,), components = msgspec.json.schema_components(
+        [slot.rows.body_type], ref_template="#/components/schemas/{name}"
+    )
+    examples = {"one row": {"value": slot.example}, "a list of rows": {"value": [slot.example]}}
+    live["components"]["schemas"] |= components
+    live["paths"]["/predict"]["post"]["requestBody"] = {
+        "required": True,
+        "content": {"application/json": {"schema": body, "examples": examples}},
+    }
+    live["info"]["description"] = (
+        f"Serves {slot.manifest.model_name} version {slot.pointer.model_version}, epoch {slot.pointer.epoch}."
+    )
+    return live
+
+
+def openapi(serving: Serving) -> OpenAPIConfig:
+    """The configuration that puts document and page under `/schema`."""
+    return OpenAPIConfig(
+        title="Prediction service",
+        version="1",
+        description="No model is served yet.",
+        path="/schema",
+        render_plugins=[SwaggerPage(), LiveDocument(serving)],
+    )
+
+
+def assets() -> Router:
+    """Swagger UI's own files."""
+    return create_static_files_router(ASSETS, [str(files("litestar_offline_docs") / "static")], name="swagger-assets")

@@ -1,0 +1,95 @@
+"""What a request may say: the row type of one model and the strict decoder made from it.
+
+Every rule about a value (type, range, category, null) is part of the type, so a fault is reported with its path and the
+OpenAPI schema cannot disagree with what is accepted. The model's tensor belongs to `serving.predictor`.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from serving.release import MANIFEST, Feature, FeatureValue, ReleaseInvalid
+
+MAX_ROWS = 10_000
+FLOAT32_MAX = 3.4028234663852886e38
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+Values = tuple[FeatureValue, ...]
+"""A row's values in the order of the manifest's features."""
+
+
+class RowsInvalid(Exception):
+    """A body is not rows of this model; the message says where and why."""
+
+
+class Rows:
+    """Decodes the rows of one model; safe to use from several threads."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        """Builds the row type.
+
+        Raises:
+            ReleaseInvalid: no type can be made of these features.
+        """
+        try:
+            # Fields get names of their own: a feature's name need not be an identifier.
+            row: Any = msgspec.defstruct(
+                "Row",
+                [_field(f"feature_{position}", feature) for position, feature in enumerate(features)],
+                rename={f"feature_{position}": feature.name for position, feature in enumerate(features)},
+                forbid_unknown_fields=True,
+                frozen=True,
+                kw_only=True,
+            )
+            self.body_type: Any = row | Annotated[list[row], Meta(min_length=1, max_length=MAX_ROWS)]
+            """One row or a list of them."""
+            self._decoder = msgspec.json.Decoder(self.body_type)
+        except (TypeError, ValueError) as error:
+            raise ReleaseInvalid(f"{MANIFEST}: features: {error}") from error
+
+    def decode(self, body: bytes) -> list[Values]:
+        """The rows of a JSON body.
+
+        Raises:
+            RowsInvalid: the body is not JSON, or a value is not what its feature allows.
+        """
+        try:
+            decoded = self._decoder.decode(body)
+        except UnicodeDecodeError:
+            raise RowsInvalid(_not_utf8(body)) from None
+        except msgspec.DecodeError as error:
+            raise RowsInvalid(str(error)) from None
+        rows = decoded if isinstance(decoded, list) else [decoded]
+        return [msgspec.structs.astuple(row) for row in rows]
+
+
+def _field(name: str, feature: Feature) -> tuple[str, Any] | tuple[str, Any, None]:
+    low = -math.inf if feature.minimum is None else feature.minimum
+    high = math.inf if feature.maximum is None else feature.maximum
+    kind: Any
+    match feature.type:
+        case "category":
+            if len(set(feature.categories)) < len(feature.categories):
+                raise ValueError(f"{feature.name} names a category twice")
+            kind = Literal.__getitem__(feature.categories)
+        case "integer":
+            # A JSON integer has no end: 1 followed by 400 zeros cannot become a float.
+            kind = Annotated[int, Meta(ge=math.ceil(max(low, INT64_MIN)), le=math.floor(min(high, INT64_MAX)))]
+        case "float":
+            # 1e300 would be inf in the model's float32. A float64 within these bounds is finite after the cast.
+            kind = Annotated[float, Meta(ge=max(low, -FLOAT32_MAX), le=min(high, FLOAT32_MAX))]
+    description = Meta(description=feature.description or None)
+    if not feature.nullable:
+        return name, Annotated[kind, description]
+    return name, Annotated[kind | None, description], None
+
+
+def _not_utf8(body: bytes) -> str:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f"JSON is not UTF-8: {error.reason} (byte {error.start})"
+    return "JSON is not UTF-8"

@@ -1,0 +1,70 @@
+"""The answers on the wire.
+
+What a row must look like is not here: it follows the served model (`serving.rows`).
+"""
+
+import msgspec
+
+from serving.release import Feature, TrainingWindow
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """The answer to one row."""
+
+    probability: float
+    """That the target is true."""
+
+
+class Predictions(msgspec.Struct, frozen=True):
+    """The answers in the order of the rows, all by one model; one row alone gets a list of one."""
+
+    model_version: int
+    epoch: int
+    predictions: list[Prediction]
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """The release that the pointer names and the service does not serve; an unreadable pointer names none."""
+
+    model_version: int | None
+    epoch: int | None
+    reason: str
+    at: str
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What is served, and what was refused since; all null but `ready` and `refused` until there is a model."""
+
+    ready: bool
+    model_name: str | None = None
+    model_version: int | None = None
+    epoch: int | None = None
+    promoted_at: str | None = None
+    metrics: dict[str, float] | None = None
+    training_windows: tuple[TrainingWindow, ...] | None = None
+    features: tuple[Feature, ...] | None = None
+    loaded_at: str | None = None
+    refused: Refused | None = None
+
+
+class Live(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    live: bool
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The model that answers."""
+
+    ready: bool
+    model_version: int
+    epoch: int
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str

@@ -1,0 +1,76 @@
+"""A loaded release: all that is needed to answer, and nothing that ever changes.
+
+A slot exists only if the release proved itself: its bytes are the released ones and it answers its own cases as the
+trained pipeline did. Which slot is served is decided by `serving.watcher`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from serving.predictor import PredictionFailed, Predictor
+from serving.release import CASES, MODEL, Case, Manifest, Pointer, ReleaseInvalid, Row, read_cases, verify
+from serving.rows import Rows, RowsInvalid
+
+TOLERANCE = 1e-6
+"""Between a case's probability and the answer; float32 tells apart steps of 6e-8 below 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One release, ready to answer. Row type and model come from the same manifest and are only read together."""
+
+    manifest: Manifest
+    pointer: Pointer
+    rows: Rows
+    predictor: Predictor
+    example: Row
+    """A row that the model is known to answer."""
+    loaded_at: str
+
+    def predict(self, body: bytes) -> list[float]:
+        """The probability for each row of a JSON body.
+
+        Raises:
+            RowsInvalid: the body is not rows of this model.
+            PredictionFailed: the model gave no usable answer.
+        """
+        return self.predictor.predict(self.rows.decode(body))
+
+
+def load(releases: Path, pointer: Pointer) -> Slot:
+    """Verifies the bundle that the pointer names, loads it and replays its cases.
+
+    Raises:
+        ReleaseInvalid: the bundle is not the released one, does not fit the model contract, or answers otherwise.
+    """
+    bundle = releases / str(pointer.model_version)
+    manifest = verify(bundle, manifest_sha256=pointer.manifest_sha256, model_version=pointer.model_version)
+    cases = read_cases(bundle)
+    if not cases:
+        raise ReleaseInvalid(f"{CASES}: holds no case")
+    slot = Slot(
+        manifest=manifest,
+        pointer=pointer,
+        rows=Rows(manifest.features),
+        predictor=Predictor(bundle / MODEL, manifest.features),
+        example=cases[0].row,
+        loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    _replay(slot, cases)
+    return slot
+
+
+def _replay(slot: Slot, cases: Sequence[Case]) -> None:
+    """Asks as a client would, which warms the model too."""
+    try:
+        answers = slot.predict(msgspec.json.encode([case.row for case in cases]))
+        alone = slot.predict(msgspec.json.encode(cases[0].row))
+    except (RowsInvalid, PredictionFailed) as error:
+        raise ReleaseInvalid(f"{CASES}: {error}") from error
+    for position, (case, answer) in enumerate([*zip(cases, answers, strict=True), (cases[0], alone[0])]):
+        if not abs(answer - case.probability) <= TOLERANCE:
+            raise ReleaseInvalid(f"{CASES}: case {position % len(cases)} is {answer}, expected {case.probability}")

@@ -1,0 +1,110 @@
+"""Follows the pointer: loads what it names, swaps to it, or refuses it and keeps what is served.
+
+What makes a release fit to serve belongs to `serving.slot`.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from litestar import Litestar
+
+from serving.metrics import Metrics
+from serving.release import POINTER, Pointer, ReleaseInvalid, read_pointer
+from serving.schemas import Refused
+from serving.settings import Settings
+from serving.slot import load
+from serving.state import Serving
+
+logger = logging.getLogger(__name__)
+
+Mark = tuple[int, int, int, int] | None
+"""Tells one state of a file from another without reading it; None where it cannot be seen."""
+
+
+class Watcher:
+    """Keeps `Serving` at what the pointer names.
+
+    A refused release is tried again when the pointer or a file of the bundle changes, not before.
+    """
+
+    def __init__(self, settings: Settings, serving: Serving, metrics: Metrics) -> None:
+        self._releases = settings.releases
+        self._poll_seconds = settings.poll_seconds
+        self._serving = serving
+        self._metrics = metrics
+        self._seen: dict[Path, Mark] = {}
+
+    @asynccontextmanager
+    async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
+        """Looks once before requests are accepted, and then until the app ends."""
+        await asyncio.to_thread(self.look)
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    def look(self) -> None:
+        """Follows the pointer if it, or the bundle that was refused, changed since the last look; never raises."""
+        try:
+            if not self._seen or any(_mark(path) != mark for path, mark in self._seen.items()):
+                self._follow()
+        except Exception:
+            logger.exception("the look at %s failed", self._releases)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            await asyncio.to_thread(self.look)
+
+    def _follow(self) -> None:
+        # Marks are taken before the reading: what changes meanwhile is seen at the next look.
+        pointer_mark = {self._releases / POINTER: _mark(self._releases / POINTER)}
+        self._seen = dict(pointer_mark)
+        pointer = None
+        try:
+            pointer = read_pointer(self._releases)
+            if pointer is None:
+                return
+            self._seen |= _marks(self._releases / str(pointer.model_version))
+            slot = load(self._releases, pointer)
+        except Exception as error:
+            self._refuse(pointer, error)
+            return
+        self._seen = pointer_mark
+        self._serving.slot = slot
+        self._serving.refused = None
+        self._metrics.count_swap(slot)
+        logger.info("serving version %s, epoch %s", pointer.model_version, pointer.epoch)
+
+    def _refuse(self, pointer: Pointer | None, error: Exception) -> None:
+        if isinstance(error, OSError):
+            self._seen = {}  # the disk failed, not the release: no change of a file will tell when it is over
+        version, epoch = (pointer.model_version, pointer.epoch) if pointer else (None, None)
+        reason = str(error) if isinstance(error, ReleaseInvalid | OSError) else f"{type(error).__name__}: {error}"
+        before = self._serving.refused
+        if before and (before.model_version, before.epoch, before.reason) == (version, epoch, reason):
+            return
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._serving.refused = Refused(model_version=version, epoch=epoch, reason=reason, at=at)
+        self._metrics.count_refusal()
+        logger.error("refused version %s, epoch %s: %s", version, epoch, reason)
+
+
+def _marks(bundle: Path) -> dict[Path, Mark]:
+    files = list(bundle.iterdir()) if bundle.is_dir() else []
+    return {path: _mark(path) for path in (bundle, *files)}
+
+
+def _mark(path: Path) -> Mark:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino

@@ -1,0 +1,158 @@
+"""The real process on loopback. Prevents what shows only there: requests lost at a swap, a process that never ends."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event
+from time import monotonic
+
+import httpx
+import pytest
+
+from serving.release import MODEL
+from tests.unit.serving.bundles import ROW, change_byte, eventually, probability, promote, publish, write_bundle
+
+pytestmark = pytest.mark.end_to_end
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service process and a client of it."""
+
+    process: subprocess.Popen[bytes]
+    client: httpx.Client
+
+    def status(self, path: str) -> int | None:
+        """Of a GET; None while nobody listens."""
+        try:
+            return self.client.get(path).status_code
+        except httpx.TransportError:
+            return None
+
+    def serves(self, version: int, epoch: int) -> bool:
+        """Whether this is the served promotion."""
+        answer = self.client.get("/model").json()
+        return (answer["model_version"], answer["epoch"]) == (version, epoch)
+
+    def predict(self) -> tuple[int, float]:
+        """Version and probability of one answer."""
+        response = self.client.post("/predict", json=ROW)
+        assert response.status_code == 200, response.text
+        answer = response.json()
+        return answer["model_version"], answer["predictions"][0]["probability"]
+
+
+Start = Callable[[], Service]
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Path:
+    """A folder of releases that is not there yet."""
+    return tmp_path / "releases"
+
+
+@pytest.fixture
+def start(releases: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts the service, each time on the same port, and waits until it is live; ends it after the test."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "SERVING_RELEASES": str(releases), "SERVING_PORT": str(port)}
+    with ExitStack() as ends:
+        log = ends.enter_context((tmp_path / "service.log").open("ab"))
+
+        def start() -> Service:
+            command = [sys.executable, "-m", "serving"]
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            ends.callback(process.wait)
+            ends.callback(process.kill)
+            client = ends.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5))
+            service = Service(process, client)
+            eventually(lambda: service.status("/health/live") == 200, seconds=20)
+            return service
+
+        yield start
+
+
+def test_becomes_ready_by_itself_when_the_first_release_appears(releases: Path, start: Start) -> None:
+    """Prevents that the service must be started after the first promotion, or again for it."""
+    service = start()
+    assert service.status("/health/ready") == 503
+    assert service.client.post("/predict", json=ROW).status_code == 503
+    publish(releases, 1)
+    eventually(lambda: service.status("/health/ready") == 200)
+    version, answer = service.predict()
+    assert version == 1
+    assert answer == pytest.approx(probability(ROW, 1), abs=1e-6)
+
+
+def test_no_request_fails_or_mixes_models_during_swaps(releases: Path, start: Start) -> None:
+    """Prevents lost requests at a promotion, and the number of one model beside the answer of another."""
+    publish(releases, 1)
+    write_bundle(releases, 2)
+    service = start()
+    done = Event()
+
+    def ask() -> list[tuple[int, float]]:
+        answers = []
+        with httpx.Client(base_url=service.client.base_url, timeout=5) as client:
+            while not done.is_set():
+                answers.append(Service(service.process, client).predict())
+        return answers
+
+    with ThreadPoolExecutor(4) as threads:
+        asking = [threads.submit(ask) for _ in range(4)]
+        try:
+            for epoch in range(2, 12):
+                version = 2 - epoch % 2
+                promote(releases, version, epoch=epoch)
+                eventually(partial(service.serves, version, epoch))
+        finally:
+            done.set()
+        answers = [answer for thread in asking for answer in thread.result()]
+    assert {version for version, _ in answers} == {1, 2}
+    for version, answer in answers:
+        assert answer == pytest.approx(probability(ROW, version), abs=1e-6)
+
+
+def test_a_corrupted_release_leaves_the_old_one_answering(releases: Path, start: Start) -> None:
+    """Prevents that a damaged copy takes the service down, or is served."""
+    publish(releases, 1)
+    service = start()
+    bundle = write_bundle(releases, 2)
+    change_byte(bundle / MODEL)
+    promote(releases, 2, epoch=2)
+    eventually(lambda: service.client.get("/model").json()["refused"])
+    assert service.predict()[0] == 1
+    assert service.status("/health/ready") == 200
+
+
+def test_sigterm_ends_it_even_while_a_client_holds_on(releases: Path, start: Start) -> None:
+    """Prevents that a deploy waits for a client which never finishes its request."""
+    publish(releases, 1)
+    service = start()
+    with socket.create_connection((service.client.base_url.host, service.client.base_url.port or 0)) as slow:
+        slow.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        )
+        service.predict()
+        service.process.terminate()
+        service.process.wait(timeout=5)
+
+
+def test_answers_soon_after_a_kill(releases: Path, start: Start) -> None:
+    """Prevents that a crash leaves something behind that keeps the next process from serving."""
+    publish(releases, 1)
+    service = start()
+    service.process.kill()
+    service.process.wait(timeout=5)
+    began = monotonic()
+    assert start().predict()[0] == 1
+    assert monotonic() - began < 3

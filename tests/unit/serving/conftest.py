@@ -1,0 +1,41 @@
+"""What the tests of the service start from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from serving.app import create_app
+from serving.settings import Settings
+from tests.unit.serving.bundles import publish
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Path:
+    """An empty folder of releases."""
+    folder = tmp_path / "releases"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def settings(releases: Path) -> Settings:
+    """Settings of a service on that folder."""
+    return Settings(releases=releases, poll_seconds=0.02)
+
+
+@pytest.fixture
+def client(releases: Path, settings: Settings) -> Iterator[TestClient[Litestar]]:
+    """A service that serves version 1."""
+    publish(releases, 1)
+    with TestClient(create_app(settings)) as client:
+        yield client
+
+
+@pytest.fixture
+def empty_client(settings: Settings) -> Iterator[TestClient[Litestar]]:
+    """A service before the first promotion."""
+    with TestClient(create_app(settings)) as client:
+        yield client

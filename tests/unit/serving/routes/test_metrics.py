@@ -1,0 +1,53 @@
+"""Prevents that a client can grow the metrics without end, and that two apps count into one registry."""
+
+from pathlib import Path
+from uuid import uuid4
+
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from serving.app import create_app
+from serving.settings import Settings
+from tests.unit.serving.bundles import ROW
+
+
+def _series(client: TestClient[Litestar]) -> dict[str, float]:
+    response = client.get("/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = [line.rsplit(" ", 1) for line in response.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
+def test_unknown_paths_share_one_series(client: TestClient[Litestar]) -> None:
+    """Prevents that a scanner fills Prometheus with a series a path."""
+    client.get("/nowhere")
+    client.get("/schema/nowhere")
+    client.get("/schema/assets/nowhere")
+    client.get("/metrics")
+    before = _series(client).keys()
+    for _ in range(50):
+        for folder in ("", "/schema", "/schema/assets", "/model", "/predict"):
+            client.get(f"{folder}/{uuid4()}")
+    after = _series(client)
+    assert after.keys() == before
+    assert after['serving_requests_total{route="unmatched",status="404"}'] == 151
+
+
+def test_answers_rows_and_the_served_release_are_counted(client: TestClient[Litestar]) -> None:
+    """Prevents dashboards that show nothing, or count refused bodies as predictions."""
+    client.post("/predict", json=[ROW] * 3)
+    client.post("/predict", json={})
+    series = _series(client)
+    assert series['serving_requests_total{route="/predict",status="200"}'] == 1
+    assert series['serving_requests_total{route="/predict",status="400"}'] == 1
+    assert series["serving_rows_total"] == 3
+    assert series["serving_prediction_seconds_count"] == 1
+    assert (series["serving_model_version"], series["serving_epoch"]) == (1, 1)
+    assert (series["serving_swaps_total"], series["serving_refused_releases_total"]) == (1, 0)
+
+
+def test_two_apps_count_apart(client: TestClient[Litestar], tmp_path: Path) -> None:
+    """Prevents a global registry."""
+    client.post("/predict", json=ROW)
+    with TestClient(create_app(Settings(releases=tmp_path / "other"))) as other:
+        assert _series(other)["serving_rows_total"] == 0

@@ -1,0 +1,84 @@
+"""Prevents that the document says something else than the service accepts, and that the page needs the internet."""
+
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from serving.release import Case, Feature
+from serving.routes.openapi import with_rows
+from serving.slot import load
+from tests.unit.serving.bundles import ROW, eventually, onnx_model, probability, promote, write_bundle
+
+
+def _document(client: TestClient[Litestar]) -> dict[str, Any]:
+    document: dict[str, Any] = client.get("/schema/openapi.json").json()
+    return document
+
+
+def _body(document: dict[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    return body
+
+
+def test_without_a_model_the_document_has_no_rows(empty_client: TestClient[Litestar]) -> None:
+    """Prevents an invented row type, and a broken page before the first promotion."""
+    document = _document(empty_client)
+    assert "Row" not in document["components"]["schemas"]
+    assert "requestBody" not in document["paths"]["/predict"]["post"]
+
+
+def test_the_document_has_the_rows_of_the_served_model(client: TestClient[Litestar]) -> None:
+    """Prevents that a client must guess names, ranges and categories."""
+    document = _document(client)
+    row = document["components"]["schemas"]["Row"]
+    assert row["required"] == ["hour"]
+    assert row["additionalProperties"] is False
+    assert (row["properties"]["hour"]["minimum"], row["properties"]["hour"]["maximum"]) == (0, 23)
+    assert row["properties"]["dep delay"]["description"] == "Minutes of delay at departure."
+    assert {"enum": ["AA", "B6", "ÜA"]} in row["properties"]["carrier"]["anyOf"]
+    assert {"$ref": "#/components/schemas/Row"} in _body(document)["schema"]["anyOf"]
+
+
+def test_the_examples_are_answered(client: TestClient[Litestar]) -> None:
+    """Prevents that "Try it out" begins with a 400."""
+    for example in _body(_document(client))["examples"].values():
+        assert client.post("/predict", json=example["value"]).status_code == 200
+
+
+def test_the_document_follows_a_swap(releases: Path, client: TestClient[Litestar]) -> None:
+    """Prevents that the rows of an earlier model stay in Litestar's cached document."""
+    assert "dep delay" in _document(client)["components"]["schemas"]["Row"]["properties"]
+    names = ("delay", "hour of day", "line")
+    features = tuple(Feature(name=name, type="float", nullable=False) for name in names)
+    row = dict(zip(names, (12.5, 7.0, 1.0), strict=True))
+    write_bundle(releases, 2, features=features, model=onnx_model(2), cases=[Case({**row}, probability(ROW, 2))])
+    promote(releases, 2, epoch=2)
+    eventually(lambda: client.get("/model").json()["model_version"] == 2)
+    document = _document(client)
+    assert list(document["components"]["schemas"]["Row"]["properties"]) == list(names)
+    assert _body(document)["examples"]["one row"]["value"] == row
+    assert document["info"]["description"] == "Serves flights version 2, epoch 2."
+
+
+def test_the_document_of_the_routes_stays_as_it_was(releases: Path, client: TestClient[Litestar]) -> None:
+    """Prevents that a model's rows are written into Litestar's cache."""
+    document = client.app.openapi_schema.to_schema()
+    before = deepcopy(document)
+    pointer = promote(releases, 1, epoch=1)
+    assert with_rows(document, load(releases, pointer)) != before
+    assert document == before
+
+
+def test_the_page_loads_nothing_from_elsewhere(client: TestClient[Litestar]) -> None:
+    """Prevents an empty page where there is no internet, and that the validator is sent our address."""
+    for path in ("/schema", "/schema/swagger"):
+        page = client.get(path)
+        assert page.status_code == 200
+        assert "//" not in re.sub("<!.*?>", "", page.text)
+        assert "validatorUrl: null" in page.text
+        for asset in re.findall(r'(?:src|href)="(/[^"]+)"', page.text):
+            assert client.get(asset).status_code == 200

@@ -1,0 +1,192 @@
+"""Prevents wrong statuses, leaking errors, and an answer whose model and row type are of different releases."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from httpx import Response
+from hypothesis import HealthCheck, given, settings, strategies
+from litestar import Litestar
+from litestar.testing import TestClient
+from litestar.types import HTTPReceiveMessage, HTTPScope, Message
+
+from serving.app import create_app
+from serving.release import Case, Row
+from serving.settings import Settings
+from tests.unit.serving.bundles import CARRIERS, ROW, onnx_model, probability, promote, publish, write_bundle
+
+HOURS = strategies.integers(0, 23)
+DELAYS = strategies.none() | strategies.floats(-1e4, 1e4, width=32)
+ROWS = strategies.fixed_dictionaries(
+    {"hour": HOURS}, optional={"dep delay": DELAYS, "carrier": strategies.sampled_from([*CARRIERS, None])}
+)
+
+
+def _is_problem(response: Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem.keys() == {"type", "title", "status", "detail"}
+    assert problem["status"] == status
+    assert "Traceback" not in response.text
+    return problem
+
+
+@pytest.mark.parametrize("rows", [ROW, [ROW], [ROW] * 3, [ROW] * 1000])
+def test_rows_are_answered_in_one_shape_that_names_the_model(
+    client: TestClient[Litestar], rows: Row | list[Row]
+) -> None:
+    """Prevents that one row, a list and a batch in a thread are answered differently."""
+    response = client.post("/predict", json=rows)
+    assert response.status_code == 200
+    assert response.headers["x-model-version"] == "1"
+    answer = response.json()
+    assert answer.keys() == {"model_version", "epoch", "predictions"}
+    assert (answer["model_version"], answer["epoch"]) == (1, 1)
+    assert len(answer["predictions"]) == (len(rows) if isinstance(rows, list) else 1)
+    assert answer["predictions"][-1]["probability"] == pytest.approx(probability(ROW, 1), abs=1e-6)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(rows=strategies.lists(ROWS, min_size=1, max_size=200))
+def test_any_valid_rows_are_answered_by_the_formula(client: TestClient[Litestar], rows: list[Row]) -> None:
+    """Prevents swapped columns, misplaced categories and lost nulls on the way to the model."""
+    response = client.post("/predict", json=rows)
+    assert response.status_code == 200
+    answers = [prediction["probability"] for prediction in response.json()["predictions"]]
+    np.testing.assert_allclose(answers, [probability(row, 1) for row in rows], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff\xfe", b'{"hour": 1, "carrier": "\xff"}', b"[" * 200_000, b'{"a":' * 200_000, b"[{}]", b"[]"],
+    ids=lambda body: body[:10],
+)
+def test_a_bad_body_is_a_problem_of_the_client(client: TestClient[Litestar], body: bytes) -> None:
+    """Prevents that a client's fault counts as the service's."""
+    response = client.post("/predict", content=body, headers={"content-type": "application/json"})
+    _is_problem(response, 400)
+    assert response.headers["x-model-version"] == "1"
+
+
+def test_a_bad_value_is_named_by_its_path(client: TestClient[Litestar]) -> None:
+    """Prevents that the fault in row 9,000 must be searched for."""
+    problem = _is_problem(client.post("/predict", json=[ROW, {**ROW, "carrier": "ZZ"}]), 400)
+    assert "`$[1].carrier`" in problem["detail"]
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
+def test_a_body_not_declared_as_json_is_refused(client: TestClient[Litestar], content_type: str | None) -> None:
+    """Prevents that a web page of another origin can post without a preflight."""
+    headers = {"content-type": content_type} if content_type else {}
+    _is_problem(client.post("/predict", content=json.dumps(ROW).encode(), headers=headers), 415)
+
+
+def test_a_charset_beside_the_content_type_is_accepted(client: TestClient[Litestar]) -> None:
+    """Prevents that clients which name the charset are shut out."""
+    headers = {"content-type": "application/json; charset=utf-8"}
+    assert client.post("/predict", content=json.dumps(ROW).encode(), headers=headers).status_code == 200
+
+
+def test_without_a_model_the_client_is_told_to_come_again(empty_client: TestClient[Litestar]) -> None:
+    """Prevents a 500 before the first promotion."""
+    response = empty_client.post("/predict", json=ROW)
+    _is_problem(response, 503)
+    assert response.headers["retry-after"] == "1"
+
+
+def test_an_answer_that_is_not_finite_is_a_problem_and_never_null(releases: Path, settings: Settings) -> None:
+    """Prevents that NaN leaves as null with a 200."""
+    cases = [Case(ROW, probability(ROW, 1))]
+    write_bundle(releases, 1, model=onnx_model(1, nulls=False), cases=cases)
+    promote(releases, 1, epoch=1)
+    with TestClient(create_app(settings)) as client:
+        problem = _is_problem(client.post("/predict", json=[ROW, {"hour": 1}]), 500)
+    assert problem["type"] == "urn:problem-type:prediction-failed"
+
+
+def test_litestars_own_errors_are_problems_too(client: TestClient[Litestar]) -> None:
+    """Prevents two error formats."""
+    _is_problem(client.get("/predict"), 405)
+    _is_problem(client.get("/nowhere"), 404)
+    _is_problem(client.post("/predict", content=b" " * 11_000_000, headers={"content-type": "application/json"}), 413)
+
+
+def test_an_unexpected_error_shows_nothing_of_the_inside(
+    client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prevents that a traceback or a message of ours gets out."""
+
+    def failing(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("serving.slot.Slot.predict", failing)
+    response = client.post("/predict", json=ROW)
+    _is_problem(response, 500)
+    assert "secret" not in response.text
+
+
+def test_a_body_that_arrives_across_a_swap_is_answered_by_the_new_model(releases: Path, settings: Settings) -> None:
+    """The first half of the body arrives under version 1, the second under version 2."""
+    publish(releases, 1)
+    app = create_app(settings)
+    sent: list[Message] = []
+    body = json.dumps(ROW).encode()
+    halves = [body[:10], body[10:]]
+
+    async def receive() -> HTTPReceiveMessage:
+        if len(halves) == 1:
+            publish(releases, 2)
+            await _served(app, 2)
+        return {"type": "http.request", "body": halves.pop(0), "more_body": bool(halves)}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        async with app.lifespan():
+            await app(_scope("POST", "/predict"), receive, send)
+
+    asyncio.run(ask())
+    answer = json.loads(sent[1]["body"])  # type: ignore[typeddict-item]
+    assert answer["model_version"] == 2
+    assert answer["predictions"][0]["probability"] == pytest.approx(probability(ROW, 2), abs=1e-6)
+
+
+async def _served(app: Litestar, version: int) -> None:
+    async def receive() -> HTTPReceiveMessage:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    answer: dict[str, Any] = {}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            answer.update(json.loads(message["body"]))
+
+    async with asyncio.timeout(10):
+        while answer.get("model_version") != version:
+            await asyncio.sleep(0.01)
+            await app(_scope("GET", "/model"), receive, send)
+
+
+def _scope(method: str, path: str) -> HTTPScope:
+    scope: Any = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"testserver"), (b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+        "extensions": {},
+    }
+    checked: HTTPScope = scope
+    return checked
