@@ -2,19 +2,15 @@
 
 import dagster as dg
 
-from mlops_assets.partitions import window_partitions
-
 window_job = dg.define_asset_job(
     "window_job",
     selection=dg.AssetSelection.assets("data_window", "drift_report"),
-    partitions_def=window_partitions,
     executor_def=dg.in_process_executor,
     description="A landed file becomes a data window, and its drift is measured.",
 )
 training_job = dg.define_asset_job(
     "training_job",
     selection=dg.AssetSelection.assets("candidate_model", "production_model"),
-    partitions_def=window_partitions,
     executor_def=dg.in_process_executor,
     description="A candidate is trained and compared; what the gate lets through becomes production.",
 )

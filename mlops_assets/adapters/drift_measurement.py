@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mlops_assets.domain.dataset import Dataset
+from mlops_assets.domain.dataset import SCORES, Dataset
 from mlops_assets.domain.drift import ColumnDrift, drift_share
 
 if TYPE_CHECKING:
     from evidently.core.metric_types import Metric
 
-PREDICTION = "prediction"
+PREDICTION = SCORES
 MIN_VALUES = 30
 """Fewer values than this in a column's sample say nothing about its distribution."""
 

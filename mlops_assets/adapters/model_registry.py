@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mlops_assets.domain.gate import Evidence
@@ -24,6 +25,7 @@ Status = Literal["candidate", "production", "archived", "rejected"]
 BUNDLE = "release"
 EVIDENCE = "evidence.json"
 EVIDENCE_TAG = "evidence_sha256"
+TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 # The client's defaults are 120 s and 7 retries, which looks like a hang of minutes when the server is down.
 CLIENT_LIMITS = {
@@ -165,8 +167,9 @@ class ModelRegistry:
         if expected is None:
             raise EvidenceMissing(f"version {version} has no evidence: the gate never finished judging it")
         try:
-            uri = f"runs:/{registered.run_id}/{EVIDENCE}"
-            evidence = Evidence.model_validate_json(self._load_text(uri))
+            with TemporaryDirectory() as folder:
+                path = self._client().download_artifacts(str(registered.run_id), EVIDENCE, folder)
+                evidence = Evidence.model_validate_json(Path(path).read_bytes())
         except (MlflowException, OSError, ValidationError) as error:
             raise EvidenceMissing(f"the evidence of version {version} cannot be read: {error}") from error
         if evidence.sha256 != expected or evidence.candidate.version != version:
@@ -179,11 +182,7 @@ class ModelRegistry:
 
     def download_bundle(self, version: int, folder: Path) -> Path:
         """Copies a version's release bundle below `folder` and says where."""
-        from mlflow.artifacts import download_artifacts
-
-        uri = f"runs:/{self._version(version).run_id}/{BUNDLE}"
-        with self._tracking():
-            return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+        return Path(self._client().download_artifacts(str(self._version(version).run_id), BUNDLE, str(folder)))
 
     def move_production(self, version: int) -> None:
         """Sets the alias `production` and the versions' status tags."""
@@ -200,12 +199,14 @@ class ModelRegistry:
     def versions(self) -> list[VersionSummary]:
         """All versions, newest first."""
         found = self._client().search_model_versions(f"name = '{self.model_name}'")
+        # The versions that a search finds do not say their aliases.
+        aliases = self._client().get_registered_model(self.model_name).aliases
         summaries = [
             VersionSummary(
                 version=int(version.version),
                 status=version.tags.get("status", "unknown"),
                 window=version.tags.get("window", ""),
-                aliases=tuple(version.aliases),
+                aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == str(version.version))),
             )
             for version in found
         ]
@@ -223,24 +224,6 @@ class ModelRegistry:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-
-    def _load_text(self, uri: str) -> str:
-        from mlflow.artifacts import load_text
-
-        with self._tracking():
-            return load_text(uri)
-
-    @contextlib.contextmanager
-    def _tracking(self) -> Iterator[None]:
-        """MLflow's artifact functions know the process's tracking URI alone."""
-        import mlflow
-
-        before = mlflow.get_tracking_uri()
-        mlflow.set_tracking_uri(self.tracking_uri)
-        try:
-            yield
-        finally:
-            mlflow.set_tracking_uri(before)
 
     def _client(self) -> "MlflowClient":
         for name, value in CLIENT_LIMITS.items():
@@ -260,6 +243,13 @@ def tracked_run(context: "dg.InitResourceContext") -> Iterator[Any]:
         warnings.simplefilter("ignore")  # dagster-mlflow is in beta and says so at each import
         from dagster_mlflow import mlflow_tracking
 
+    users_own = os.environ.get(TRACKING_URI)
+    try:
         yield from mlflow_tracking.resource_fn(context)  # type: ignore[call-arg]
-    # The hook that ends runs is bound to jobs, and closes early in some (dagster#21872).
-    mlflow.end_run()
+    finally:
+        # The hook that ends runs is bound to jobs, and closes early in some (dagster#21872).
+        mlflow.end_run()
+        # MLflow writes its tracking URI into the environment, where settings would take it for the user's.
+        os.environ.pop(TRACKING_URI, None)
+        if users_own is not None:
+            os.environ[TRACKING_URI] = users_own

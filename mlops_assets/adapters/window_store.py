@@ -130,7 +130,7 @@ class WindowStore:
             engine.execute(f"CREATE VIEW landed AS FROM read_parquet({literal(str(landed))})")
             types = {name: kind for name, kind, *_ in engine.execute("DESCRIBE landed").fetchall()}
         except duckdb.Error as error:
-            raise WindowUnfit(f"{landed.name} cannot be read as Parquet: {error}") from error
+            raise WindowUnfit(f"{landed.name} cannot be read as Parquet: {_first_line(error)}") from error
         self._demand_columns(types)
         dataset = self.dataset
         read = [
@@ -152,7 +152,7 @@ class WindowStore:
         try:
             engine.execute("SELECT count(*) FROM judged WHERE len(_reasons) > 0").fetchone()
         except duckdb.Error as error:
-            raise WindowUnfit(f"{landed.name} cannot be read to its end: {error}") from error
+            raise WindowUnfit(f"{landed.name} cannot be read to its end: {_first_line(error)}") from error
         return tuple(sorted(types.keys() - set(dataset.columns)))
 
     def _demand_columns(self, types: Mapping[str, str]) -> None:
@@ -206,3 +206,8 @@ def _count(engine: duckdb.DuckDBPyConnection, folder: Path) -> WindowCounts:
     if counts.rows != counts.clean + counts.quarantined:
         raise WindowUnfit(f"rows were lost: {counts}")
     return counts
+
+
+def _first_line(error: duckdb.Error) -> str:
+    """DuckDB's own words, without the query that follows them."""
+    return str(error).splitlines()[0]

@@ -118,7 +118,7 @@ def _train_and_compare(
             "training_windows": ",".join(f"{name}:{version}" for name, version in versions.items()),
             "code_sha256": code_sha256(),
             "lock_sha256": lock_sha256(),
-            "dagster_run_id": context.run_id,
+            "dagster_run_id": context.run.run_id,
         },
     )
     agreeing = (
@@ -135,7 +135,7 @@ def _train_and_compare(
                 model_version=registered.version,
                 training_windows=versions,
                 validation_window=(window.window, window.data_version),
-                dagster_run_id=context.run_id,
+                dagster_run_id=context.run.run_id,
                 mlflow_run_id=registered.mlflow_run_id,
             ),
             metrics=vars(metrics),
@@ -155,7 +155,7 @@ def _train_and_compare(
         manifest_sha256=manifest_sha256,
         code_sha256=code_sha256(),
         lock_sha256=lock_sha256(),
-        dagster_run_id=context.run_id,
+        dagster_run_id=context.run.run_id,
     )
     registry.log_evidence(registered, evidence)
     pictures = {

@@ -61,7 +61,7 @@ def production_model(
                 reason=reason,
                 manifest_sha256=evidence.manifest_sha256,
                 evidence_sha256=evidence.sha256,
-                dagster_run_id=context.run_id,
+                dagster_run_id=context.run.run_id,
             )
         )
     except (ProductionMoved, ReleaseInvalid) as error:

@@ -27,6 +27,7 @@ from mlops_assets.partitions import window_partitions
 SMALL_WINDOWS = ("2013-01", "2013-02")
 ONE_FLIGHT_IN = 10
 """About 2,500 rows a window; a full training has no place in continuous integration."""
+QUIET = {"python_logs": {"python_log_level": "WARNING"}}
 FOLLOW_SECONDS = 10
 """What the service gets to follow the last release."""
 
@@ -47,7 +48,11 @@ def run_checks(console: Console, folder: Path | None) -> bool:
         settings = Settings(home=Path(home), service_port=free_port())
         windows = _land(settings, folder)
         prepare(settings)
-        with dg.DagsterInstance.ephemeral() as instance, service_process(settings), console.status("") as status:
+        with (
+            dg.DagsterInstance.ephemeral(settings=QUIET) as instance,
+            service_process(settings),
+            console.status("") as status,
+        ):
             for window, evaluation in _evaluations(settings, instance, windows):
                 status.update(f"{window} ...")
                 passed &= evaluation.passed

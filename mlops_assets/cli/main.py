@@ -1,6 +1,7 @@
 """The commands of `mlops`. Here belong names, options and help; what a command does stands in its own module."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -77,6 +78,7 @@ def window_add(
 
 def main() -> None:
     """Runs a command; what a user can mend is said in a sentence."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it tells of each table that it makes
     try:
         app()
     except (UserError, DatasetInvalid, WindowNameInvalid, WindowUnfit, ServiceUnavailable) as error:

@@ -106,6 +106,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "GIT_PYTHON_REFRESH": "quiet",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
     }
 
 

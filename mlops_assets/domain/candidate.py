@@ -24,6 +24,10 @@ NO_CATEGORY = -1
 # without an error and answers wrong).
 
 
+class NotTrainable(ValueError):
+    """The rows hold nothing to learn from; the message says why."""
+
+
 def build_pipeline(dataset: Dataset) -> Pipeline:
     """An unfitted pipeline: frame of features -> codes and numbers in the contract's order -> trees."""
     encoders = [
@@ -55,8 +59,14 @@ def train(dataset: Dataset, frame: pd.DataFrame) -> Pipeline:
     Args:
         dataset: The contract.
         frame: Training rows, with the features and the target; their order must not depend on chance.
+
+    Raises:
+        NotTrainable: the rows hold one outcome alone; scikit-learn would fit a model that answers 0 for it.
     """
-    return build_pipeline(dataset).fit(frame[list(dataset.features)], frame[dataset.target].astype(bool))
+    truth = frame[dataset.target].astype(bool)
+    if truth.all() or not truth.any():
+        raise NotTrainable(f"of {len(truth)} training rows {truth.sum()} are true: both outcomes are needed")
+    return build_pipeline(dataset).fit(frame[list(dataset.features)], truth)
 
 
 def score(pipeline: Pipeline, dataset: Dataset, frame: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -12,7 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 FLOAT32_EXACT_INTEGER = 2**24
 """Largest magnitude up to which every integer is exact in float32, which features are from the window on."""
 
+SCORES = "prediction"
+"""Column of a model's scores beside the features where drift is measured; no column of a window has its name."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+# Evidently's distances: they grow with drift. Its statistical tests give p-values, which fall with it.
+NumericMethod = Literal["wasserstein", "jensenshannon", "kl_div", "psi", "hellinger", "ed"]
+CategoryMethod = Literal["jensenshannon", "kl_div", "psi", "hellinger"]
 
 
 class _Strict(BaseModel):
@@ -26,7 +34,7 @@ class Feature(_Strict):
     description: str = ""
     unit: str | None = None
     nullable: bool = False
-    range: tuple[float, float] | None = None
+    range: tuple[Finite, Finite] | None = None
     """Smallest and largest allowed value of a number, both included."""
     categories: tuple[str, ...] = ()
     """The allowed values of a category, in the order of their codes."""
@@ -61,9 +69,9 @@ class Drift(_Strict):
     """A share of drifted columns that exceeds this (strictly) starts a training."""
     sample_rows: Annotated[int, Field(ge=100)] = 5_000
     """Rows drawn from the reference and from the current window, by a stable hash of the row id."""
-    numeric_method: str = "wasserstein"
+    numeric_method: NumericMethod = "wasserstein"
     numeric_threshold: Annotated[float, Field(gt=0)] = 0.1
-    category_method: str = "jensenshannon"
+    category_method: CategoryMethod = "jensenshannon"
     category_threshold: Annotated[float, Field(gt=0)] = 0.1
 
 
@@ -113,6 +121,13 @@ class Dataset(_Strict):
             raise ValueError(f"the feature {odd[0]!r} has a quote, a backslash or a control character in its name")
         if own := [column for column in self.columns if column.startswith("_")]:
             raise ValueError(f"the column {own[0]!r} begins with '_', which the window store keeps for its own columns")
+        if SCORES in self.columns:
+            raise ValueError(f"{SCORES!r} is the name of the model's own scores; a column must have another")
+        # SQL takes both names for one column, and would read one of them twice.
+        known: dict[str, str] = {}
+        for column in self.columns:
+            if (other := known.setdefault(column.lower(), column)) != column:
+                raise ValueError(f"{other!r} and {column!r} differ in case alone; SQL cannot tell them apart")
         return self
 
     @property

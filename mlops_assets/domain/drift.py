@@ -22,7 +22,7 @@ class ColumnDrift:
     @property
     def drifted(self) -> bool:
         """Whether the column counts as drifted."""
-        return self.score is None or self.score >= self.threshold
+        return self.score is None or not self.score < self.threshold  # a NaN counts too
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,198 @@
+"""What a competent user would write instead of the loop: one process that does a window's work and ends.
+
+Validates and splits a landed window, measures its drift, trains, compares, exports to ONNX and writes the bundle that a
+server loads, with the loop's own rules and adapters, so that the work is the same. No orchestrator, no registry, no
+ledger: what those cost is what `benchmarks.loop` measures against this.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mlops_assets.adapters.drift_measurement import PREDICTION, measure_drift
+from mlops_assets.adapters.files import folder_in_one_piece
+from mlops_assets.adapters.release_store import (
+    Lineage,
+    ReleaseStore,
+    ServedModel,
+    cases_of,
+    features_of,
+    write_bundle,
+)
+from mlops_assets.adapters.window_store import DataWindow, WindowStore
+from mlops_assets.datasets.contract import FLIGHTS, read_dataset
+from mlops_assets.domain import candidate, evaluation
+from mlops_assets.domain.drift import decide
+from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowUnfit, unfit_for
+from serving.release import Pointer
+
+CASES = 50
+MUST_NOT_BE_IMPORTED = ("dagster", "mlflow", "dagster_mlflow")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the script found and did; `benchmarks.loop` demands that the loop found the same."""
+
+    drift_share: float | None
+    candidate_auc: float | None = None
+    production_auc: float | None = None
+    promoted: bool = False
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted candidate, exported, with both models' metrics on the same validation rows."""
+
+    exported: bytes
+    validation: pd.DataFrame
+    fitted: npt.NDArray[np.float64]
+    """The pipeline's own scores of the validation rows."""
+    scores: npt.NDArray[np.float64]
+    """The exported model's."""
+    metrics: evaluation.Metrics
+    production: evaluation.Metrics | None
+
+
+def handle(landed: Path, windows: WindowStore, releases: ReleaseStore, page: Path) -> Outcome:
+    """Does with a landed window what the loop does.
+
+    Args:
+        landed: The file, `<window>.parquet`.
+        windows: The earlier windows; this one is added.
+        releases: The previous model, which is replaced where the candidate is better.
+        page: Where Evidently's report goes.
+
+    Raises:
+        WindowUnfit: the window breaks the contract as a whole.
+    """
+    window = store(landed, windows)
+    share = drift_share(window, windows, releases, page)
+    if not decide(share, windows.dataset.drift.drift_share_threshold).trains:
+        return Outcome(share)
+    trained = train(window, windows, releases)
+    promoted = is_fit_to_serve(trained, windows)
+    if promoted:
+        publish(trained, window, windows, releases)
+    production_auc = trained.production.auc if trained.production else None
+    return Outcome(share, trained.metrics.auc, production_auc, promoted)
+
+
+def store(landed: Path, windows: WindowStore) -> DataWindow:
+    """Validates and splits the landed file."""
+    stored = windows.ingest(landed.stem, landed)
+    if fault := unfit_for(windows.dataset, stored.counts):
+        raise WindowUnfit(fault)
+    windows.make_current(stored)
+    return stored
+
+
+def drift_share(window: DataWindow, windows: WindowStore, releases: ReleaseStore, page: Path) -> float | None:
+    """Measures the window against what the previous model learned from; None where there is no model."""
+    production = releases.production()
+    if production is None:
+        return None
+    _, manifest, model = production
+    rows = windows.dataset.drift.sample_rows
+    reference_versions = {part.window: part.data_version for part in manifest.training_windows}
+    reference = windows.draw(reference_versions, split=TRAIN, max_rows=rows)
+    current = windows.draw({window.window: window.data_version}, split=None, max_rows=rows)
+    return measure_drift(
+        windows.dataset,
+        reference=reference.assign(**{PREDICTION: model.score(reference)}),
+        current=current.assign(**{PREDICTION: model.score(current)}),
+        html=page,
+    ).share
+
+
+def train(window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> Trained:
+    """Trains on the newest windows and scores the exported model beside the previous one."""
+    dataset = windows.dataset
+    rows = dataset.training.max_rows
+    training = windows.draw(training_versions(window, windows), split=TRAIN, max_rows=rows)
+    validation = windows.draw({window.window: window.data_version}, split=VALIDATION, max_rows=rows)
+    truth = validation[dataset.target].to_numpy(bool)
+    pipeline = candidate.train(dataset, training)
+    exported = candidate.export_onnx(pipeline)
+    scores = ServedModel(exported, features_of(dataset)).score(validation)
+    production = releases.production()
+    return Trained(
+        exported=exported,
+        validation=validation,
+        fitted=candidate.score(pipeline, dataset, validation),
+        scores=scores,
+        metrics=evaluation.evaluate(truth, scores),
+        production=evaluation.evaluate(truth, production[2].score(validation)) if production else None,
+    )
+
+
+def training_versions(window: DataWindow, windows: WindowStore) -> dict[str, str]:
+    """The windows to learn from, with their data versions."""
+    return {part.window: part.data_version for part in windows.training_windows(window.window)}
+
+
+def is_fit_to_serve(trained: Trained, windows: WindowStore) -> bool:
+    """The gate's two rules."""
+    gate = windows.dataset.gate
+    if evaluation.differing_share(trained.scores, trained.fitted) > gate.max_differing_share:
+        return False
+    return trained.production is None or trained.metrics.auc > trained.production.auc + gate.min_gain
+
+
+def publish(trained: Trained, window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> None:
+    """Writes the bundle beside the others and points the server to it."""
+    before = releases.pointer()
+    number = before.model_version + 1 if before else 1
+    while (releases.folder / str(number)).exists():
+        number += 1
+    agreeing = abs(trained.scores - trained.fitted) <= 5e-7
+    with folder_in_one_piece(releases.folder / str(number)) as folder:
+        manifest_sha256 = write_bundle(
+            folder,
+            model=trained.exported,
+            cases=cases_of(windows.dataset, trained.validation[agreeing].head(CASES), trained.fitted[agreeing]),
+            dataset=windows.dataset,
+            lineage=Lineage(
+                model_name=windows.dataset.name,
+                model_version=number,
+                training_windows=training_versions(window, windows),
+                validation_window=(window.window, window.data_version),
+                dagster_run_id="",
+                mlflow_run_id="",
+            ),
+            metrics=vars(trained.metrics),
+        )
+    releases.point_to(
+        Pointer(
+            model_version=number,
+            epoch=before.epoch + 1 if before else 1,
+            manifest_sha256=manifest_sha256,
+            promoted_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+    )
+
+
+def main() -> None:
+    """Handles one landed window and prints the outcome as JSON."""
+    parser = argparse.ArgumentParser(description="One window's work in one plain process.")
+    parser.add_argument("landed", type=Path, help="the landed file, <window>.parquet")
+    parser.add_argument("--windows", type=Path, required=True, help="store of the earlier windows; this one is added")
+    parser.add_argument("--releases", type=Path, required=True, help="folder of the previous bundle and its pointer")
+    parser.add_argument("--report", type=Path, required=True, help="where Evidently's page goes")
+    parser.add_argument("--dataset", type=Path, default=FLIGHTS, help="the dataset's contract")
+    arguments = parser.parse_args()
+    windows = WindowStore(arguments.windows, read_dataset(arguments.dataset))
+    outcome = handle(arguments.landed, windows, ReleaseStore(arguments.releases), arguments.report)
+    assert not [name for name in MUST_NOT_BE_IMPORTED if name in sys.modules]
+    print(json.dumps(asdict(outcome)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""A loop in process: a state folder, a small dataset, and windows that drift or flip as a test asks."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_assets.adapters.ledger import Ledger
+from mlops_assets.adapters.model_registry import ModelRegistry
+from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.config import Settings
+from mlops_assets.definitions import build_definitions
+
+CONTRACT = """
+name = "small"
+target = "bought"
+row_id = "visit"
+split_by = "customer"
+[limits]
+min_rows = 200
+[drift]
+sample_rows = 1000
+[training]
+train_windows = 1
+[gate]
+min_gain = 0.01
+[features.price]
+type = "float"
+range = [-100, 100]
+[features.visits]
+type = "integer"
+nullable = true
+[features.shop]
+type = "category"
+categories = ["north", "south"]
+"""
+
+
+@dataclass
+class Loop:
+    """The graph on one state folder and one Dagster instance."""
+
+    settings: Settings
+    instance: dg.DagsterInstance
+    definitions: dg.Definitions
+
+    def land(self, window: str, *, shift: float = 0, flipped: bool = False, rows: int = 800) -> Path:
+        """Lands a window; `shift` moves the price, `flipped` turns what the price says about the target round."""
+        random = np.random.default_rng(int.from_bytes(window.encode()) % 2**32)
+        price = random.normal(shift, 1, rows)
+        signal = (shift - price if flipped else price - shift) * 2
+        frame = pd.DataFrame(
+            {
+                "visit": [f"{window}-{row}" for row in range(rows)],
+                "customer": [f"customer-{row % (rows // 2)}" for row in range(rows)],
+                "bought": random.random(rows) < 1 / (1 + np.exp(-signal)),
+                "price": price,
+                "visits": pd.array(random.integers(0, 9, rows), dtype="Int64"),
+                "shop": random.choice(["north", "south"], rows),
+            }
+        )
+        path = self.settings.landing / f"{window}.parquet"
+        frame.to_parquet(path)
+        return path
+
+    def ingest(self, window: str) -> dg.ExecuteInProcessResult:
+        """Runs `window_job`."""
+        self.instance.add_dynamic_partitions("window", [window])
+        return self.run("window_job", window)
+
+    def train(self, window: str) -> dg.ExecuteInProcessResult:
+        """Runs `training_job`."""
+        return self.run("training_job", window)
+
+    def run(self, job: str, window: str) -> dg.ExecuteInProcessResult:
+        """Runs a job of the graph on a window."""
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            partition_key=window, instance=self.instance, raise_on_error=False
+        )
+
+    def promote_by_hand(self) -> dg.ExecuteInProcessResult:
+        """Materializes `production_model` and nothing else, as a button in Dagster's page does."""
+        job = self.definitions.resolve_implicit_job_def_def_for_assets([dg.AssetKey("production_model")])
+        assert job is not None
+        return job.execute_in_process(
+            instance=self.instance, asset_selection=[dg.AssetKey("production_model")], raise_on_error=False
+        )
+
+    @property
+    def ledger(self) -> Ledger:
+        """The loop's ledger."""
+        return Ledger(self.settings.ledger_url)
+
+    @property
+    def releases(self) -> ReleaseStore:
+        """The loop's releases."""
+        return ReleaseStore(self.settings.releases)
+
+    @property
+    def registry(self) -> ModelRegistry:
+        """The loop's registered model."""
+        return ModelRegistry(self.settings.mlflow_uri, "small", self.settings.mlflow_artifacts)
+
+    def served_version(self) -> int | None:
+        """The version that the pointer names."""
+        pointer = self.releases.pointer()
+        return pointer.model_version if pointer else None
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database with its tables and nothing in them: making one takes seconds, copying it none."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    ModelRegistry(f"sqlite:///{folder / 'mlflow.db'}", "small", folder / "artifacts").prepare()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def loop(tmp_path: Path, empty_mlflow: Path) -> Iterator[Loop]:
+    """A loop that has seen nothing yet."""
+    contract = tmp_path / "small.toml"
+    contract.write_text(CONTRACT)
+    settings = Settings(home=tmp_path / "home", dataset=contract, watch_seconds=0)
+    settings.landing.mkdir(parents=True)
+    shutil.copyfile(empty_mlflow, settings.state / "mlflow.db")
+    with dg.DagsterInstance.ephemeral(settings={"python_logs": {"python_log_level": "WARNING"}}) as instance:
+        yield Loop(settings, instance, build_definitions(settings))
+
+
+def failure_message(result: dg.ExecuteInProcessResult) -> str:
+    """Why a run failed, as its page shows it."""
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failures, "the run did not fail"
+    return "\n".join(str(failure.error and failure.error.to_string()) for failure in failures)

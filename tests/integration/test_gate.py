@@ -1,0 +1,187 @@
+"""The gate in the graph: what passes, what is refused, and the ways round it."""
+
+import dagster as dg
+import pytest
+
+from mlops_assets.checks.candidate import GATE
+from mlops_assets.domain.gate import Evidence
+from tests.integration.conftest import Loop, failure_message
+
+pytestmark = pytest.mark.integration
+
+BEATS = dg.AssetCheckKey(dg.AssetKey("candidate_model"), "candidate_beats_production")
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
+    """Names of the assets that a run materialized."""
+    return {event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key}
+
+
+def verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    """Verdict by check."""
+    return {evaluation.check_name: evaluation.passed for evaluation in result.get_asset_check_evaluations()}
+
+
+def promoted_first(loop: Loop) -> None:
+    """Takes a first window all the way."""
+    loop.land("2024-01")
+    assert loop.ingest("2024-01").success
+    assert loop.train("2024-01").success
+
+
+def refused_second(loop: Loop) -> dg.ExecuteInProcessResult:
+    """Takes a second window that has nothing new to learn from, so that its candidate is no better."""
+    loop.land("2024-02")
+    loop.ingest("2024-02")
+    return loop.train("2024-02")
+
+
+def test_the_first_candidate_passes_and_is_released(loop: Loop) -> None:
+    promoted_first(loop)
+
+    production = loop.ledger.production()
+    assert production is not None
+    assert (production.model_version, production.epoch, production.expected_epoch) == (1, 1, None)
+    assert loop.served_version() == 1
+    (version,) = loop.registry.versions()
+    assert version.status == "production"
+    assert set(version.aliases) == {"candidate", "production"}
+
+
+def test_a_better_candidate_replaces_production(loop: Loop) -> None:
+    promoted_first(loop)
+    loop.land("2024-02", shift=3, flipped=True)
+    report = loop.ingest("2024-02")
+    result = loop.train("2024-02")
+
+    (drift,) = [e for e in report.get_asset_materialization_events() if e.asset_key == dg.AssetKey("drift_report")]
+    assert drift.materialization.metadata["decision"].value == "trained"
+    assert verdicts(result) == {"candidate_beats_production": True, "served_artifact_matches": True}
+    assert materialized(result) == {"candidate_model", "production_model"}
+    assert loop.served_version() == 2
+    assert {version.version: version.status for version in loop.registry.versions()} == {1: "archived", 2: "production"}
+
+
+def test_a_refusal_is_a_red_check_and_not_a_failed_run(loop: Loop) -> None:
+    promoted_first(loop)
+    result = refused_second(loop)
+
+    assert result.success
+    assert verdicts(result)["candidate_beats_production"] is False
+    assert materialized(result) == {"candidate_model"}
+    assert loop.served_version() == 1
+    assert {version.version: version.status for version in loop.registry.versions()} == {1: "production", 2: "rejected"}
+    assert len(loop.ledger.history()) == 1
+
+
+def test_a_refused_candidate_is_not_promoted_by_materializing_production_alone(loop: Loop) -> None:
+    promoted_first(loop)
+    refused_second(loop)
+    result = loop.promote_by_hand()
+
+    assert not result.success
+    assert "version 2 is not promoted" in failure_message(result)
+    assert "is not greater than production's" in failure_message(result)
+    assert loop.served_version() == 1
+
+
+def test_a_run_without_the_checks_promotes_nothing(loop: Loop) -> None:
+    """Dagster lets checks be deselected; the candidate then has evidence, and no verdict on it."""
+    promoted_first(loop)
+    loop.land("2024-02", shift=3, flipped=True)
+    loop.ingest("2024-02")
+    job = loop.definitions.resolve_implicit_job_def_def_for_assets([dg.AssetKey("candidate_model")])
+    assert job is not None
+    candidate = job.execute_in_process(
+        instance=loop.instance,
+        partition_key="2024-02",
+        asset_selection=[dg.AssetKey("candidate_model")],
+        raise_on_error=False,
+    )
+    forged = dg.AssetCheckEvaluation(
+        asset_key=BEATS.asset_key, check_name=BEATS.name, passed=True, metadata={"evidence_sha256": "0" * 64}
+    )
+    loop.instance.report_runless_asset_event(forged)
+    assert candidate.success
+    result = loop.promote_by_hand()
+
+    assert not result.success
+    assert "judged other evidence" in failure_message(result)
+    assert loop.served_version() == 1
+
+
+def test_a_check_downgraded_to_a_warning_does_not_count(loop: Loop) -> None:
+    promoted_first(loop)
+    refused_second(loop)
+    evidence = loop.registry.evidence(2)
+    loop.instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=BEATS.asset_key,
+            check_name=BEATS.name,
+            passed=True,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"evidence_sha256": evidence.sha256},
+        )
+    )
+    result = loop.promote_by_hand()
+
+    assert "was downgraded to WARN" in failure_message(result)
+    assert loop.served_version() == 1
+
+
+def test_evidence_that_was_edited_is_not_believed(loop: Loop) -> None:
+    promoted_first(loop)
+    refused_second(loop)
+    evidence = loop.registry.evidence(2)
+    better = evidence.model_copy(update={"candidate": evidence.candidate.model_copy(update={"auc": 0.999})})
+    _overwrite_evidence(loop, better)
+    result = loop.promote_by_hand()
+
+    assert "is not the one that the gate wrote" in failure_message(result)
+    assert loop.served_version() == 1
+
+
+def test_evidence_against_an_older_production_is_stale(loop: Loop) -> None:
+    """A candidate that beat version 1 must not replace version 2 without having been compared with it."""
+    promoted_first(loop)
+    loop.land("2024-02", shift=3, flipped=True)
+    loop.ingest("2024-02")
+    loop.train("2024-02")
+    client = loop.registry._client()
+    stale = loop.registry.evidence(2).model_copy(
+        update={"candidate": loop.registry.evidence(2).candidate.model_copy(update={"version": 1})}
+    )
+    client.set_registered_model_alias("small", "candidate", "1")
+    client.set_model_version_tag("small", "1", "evidence_sha256", stale.sha256)
+    _overwrite_evidence(loop, stale)
+    result = loop.promote_by_hand()
+
+    assert "stale: it was compared with production of epoch 1, production is now of epoch 2" in failure_message(result)
+    assert loop.served_version() == 2
+
+
+def test_production_alone_says_what_is_missing_before_the_first_candidate(loop: Loop) -> None:
+    result = loop.promote_by_hand()
+    assert "there is no candidate: materialize candidate_model first" in failure_message(result)
+
+
+def test_production_alone_after_a_promotion_changes_nothing(loop: Loop) -> None:
+    promoted_first(loop)
+    result = loop.promote_by_hand()
+    assert result.success
+    assert len(loop.ledger.history()) == 1
+
+
+def test_the_gate_has_every_check_at_severity_error(loop: Loop) -> None:
+    promoted_first(loop)
+    found = loop.instance.event_log_storage.get_latest_asset_check_execution_by_key([spec.key for spec in GATE])
+    evaluations = [record.evaluation for record in found.values()]
+    assert len(evaluations) == len(GATE)
+    assert all(e is not None and e.severity == dg.AssetCheckSeverity.ERROR for e in evaluations)
+
+
+def _overwrite_evidence(loop: Loop, evidence: Evidence) -> None:
+    client = loop.registry._client()
+    run_id = client.get_model_version("small", str(evidence.candidate.version)).run_id
+    assert run_id is not None
+    client.log_text(run_id, evidence.to_json(), "evidence.json")

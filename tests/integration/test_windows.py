@@ -1,0 +1,77 @@
+"""Landed files in the graph: a bad one is never taken for a good one, and the others go on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tests.integration.conftest import Loop
+
+pytestmark = pytest.mark.integration
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _not_parquet(path: Path) -> None:
+    path.write_text("visit,customer\n1,2\n")
+
+
+def _no_rows(path: Path) -> None:
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+
+
+def _column_missing(path: Path) -> None:
+    pd.read_parquet(path).drop(columns="price").to_parquet(path)
+
+
+def _mostly_broken(path: Path) -> None:
+    pd.read_parquet(path).assign(shop="west").to_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_truncated, "cannot be read as Parquet"),
+        (_empty, "cannot be read as Parquet"),
+        (_not_parquet, "cannot be read as Parquet"),
+        (_no_rows, "0 clean rows, the contract asks for 200"),
+        (_column_missing, "columns are missing: price"),
+        (_mostly_broken, "800 of 800 rows break the contract"),
+    ],
+)
+def test_a_bad_window_shows_a_red_check_and_the_next_one_flows(
+    loop: Loop, spoil: Callable[[Path], None], said: str
+) -> None:
+    spoil(loop.land("2024-01"))
+    bad = loop.ingest("2024-01")
+    loop.land("2024-02")
+    good = loop.ingest("2024-02")
+
+    assert bad.success, "a bad window is no broken system: nothing is to be retried"
+    assert not bad.get_asset_materialization_events()
+    (red,) = [
+        e for e in bad.get_asset_check_evaluations() if not e.passed and "nothing to judge" not in str(e.description)
+    ]
+    assert said in str(red.description)
+    assert (loop.settings.landing / "2024-01.parquet").exists(), "the landed file stays"
+    assert len(good.get_asset_materialization_events()) == 2
+
+
+def test_the_same_windows_give_the_same_versions_and_numbers_twice(loop: Loop) -> None:
+    loop.land("2024-01")
+    first, second = (loop.ingest("2024-01") for _ in range(2))
+    versions = [
+        (event.materialization.tags or {})["dagster/data_version"]
+        for result in (first, second)
+        for event in result.get_asset_materialization_events()
+        if event.asset_key and event.asset_key.to_user_string() == "data_window"
+    ]
+    assert versions[0] == versions[1]

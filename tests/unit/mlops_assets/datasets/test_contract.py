@@ -1,0 +1,151 @@
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.datasets.contract import FLIGHTS, DatasetInvalid, line_of, read_dataset
+
+CONTRACT = """\
+name = "small"
+target = "late"
+row_id = "case_id"
+split_by = "customer"
+
+[limits]
+min_rows = 10
+
+[features.amount]
+type = "float"
+range = [0, 10]
+
+# A comment that says type = "text"
+[features.colour]
+type = "category"
+categories = [
+    "red",
+    "type = 1",
+]
+"""
+
+
+def faults_of(folder: Path, text: str) -> list[str]:
+    """What is said of a contract, a fault a line, without the file's name."""
+    path = folder / "small.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DatasetInvalid) as refused:
+        read_dataset(path)
+    lines = str(refused.value).splitlines()
+    assert all(line.startswith(f"{path}:") for line in lines)
+    return [line.removeprefix(f"{path}:") for line in lines]
+
+
+def line_with(text: str, part: str) -> int:
+    """The number of the first line that begins with a text."""
+    return next(number for number, line in enumerate(text.splitlines(), start=1) if line.startswith(part))
+
+
+def test_the_built_in_contract_reads() -> None:
+    """The loop starts with it."""
+    flights = read_dataset(FLIGHTS)
+    assert flights.name == "flights"
+    assert (flights.target, flights.row_id, flights.split_by) == ("late", "flight_id", "flight_date")
+    assert len(flights.features) == 17
+    assert flights.features["sched_hour"].range == (0, 23)
+    assert flights.training.train_windows == 3
+
+
+def test_a_contract_reads_as_it_is_written(tmp_path: Path) -> None:
+    """The order of features and categories is the order of the model's inputs and codes."""
+    path = tmp_path / "small.toml"
+    path.write_text(CONTRACT)
+    dataset = read_dataset(path)
+    assert list(dataset.features) == ["amount", "colour"]
+    assert dataset.features["colour"].categories == ("red", "type = 1")
+    assert dataset.limits.min_rows == 10
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "said"),
+    [
+        ("min_rows = 10", "min_row = 10", "min_row", "limits.min_row: Extra inputs are not permitted"),
+        ('target = "late"', 'goal = "late"\ntarget = "late"', "goal", "goal: Extra inputs are not permitted"),
+        ('type = "float"', 'type = "text"', 'type = "text"', "features.amount.type: Input should be 'float'"),
+        ('type = "float"', 'typ = "float"', "typ =", "features.amount.typ: Extra inputs are not permitted"),
+        ("range = [0, 10]", 'range = [0, "ten"]', "range", "features.amount.range.1: Input should be a valid number"),
+        ("range = [0, 10]", "range = [10, 0]", "[features.amount]", "features.amount: Value error, `range` is"),
+        ('type = "float"\n', "", "[features.amount]", "features.amount.type: Field required"),
+        ("min_rows = 10", "min_rows = 0", "min_rows", "limits.min_rows: Input should be greater than or equal to 1"),
+        ("[limits]\nmin_rows = 10", "limits.min_rows = 0", "limits.min_rows", "limits.min_rows: Input should be"),
+        ("[limits]\nmin_rows = 10", "limits = { min_rows = 0 }", "limits", "limits.min_rows: Input should be"),
+        ("[features.amount]", '[features . "amount"]\nmin = 1', "min =", "features.amount.min: Extra inputs"),
+        ('target = "late"\n', "", 'name = "small"', "target: Field required"),
+        ('target = "late"', 'target = "amount"', 'name = "small"', "contract: Value error, `target` is the column"),
+    ],
+)
+def test_a_fault_is_named_with_its_line(tmp_path: Path, before: str, after: str, line: str, said: str) -> None:
+    """The user must find the place without counting."""
+    text = CONTRACT.replace(before, after, 1)
+    assert text != CONTRACT
+    faults = faults_of(tmp_path, text)
+    assert any(fault.startswith(f"{line_with(text, line)}: {said}") for fault in faults), faults
+
+
+def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
+    """One fault a run would take the user as many runs."""
+    text = CONTRACT.replace('"float"', '"text"').replace("min_rows = 10", "min_rows = 0").replace("late", "")
+    text = text.replace('row_id = "case_id"\n', "").replace("[0, 10]", '["a", "b"]')
+    faults = faults_of(tmp_path, text)
+    assert [fault.split(": ")[1] for fault in faults] == [
+        "row_id",
+        "features.amount.type",
+        "features.amount.range.0",
+        "features.amount.range.1",
+        "limits.min_rows",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [(CONTRACT.replace('"late"', '"late'), 2), (CONTRACT + "[limits]\n", 20), (CONTRACT + "= 1", 20)],
+)
+def test_text_that_is_not_toml_is_refused_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+    """A missing quote is the most frequent fault."""
+    (fault,) = faults_of(tmp_path, text)
+    assert fault.startswith(" is not TOML: ")
+    assert f"(at line {line}, column " in fault
+
+
+def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
+    """A typo in MLOPS_DATASET must not end in a traceback."""
+    with pytest.raises(DatasetInvalid, match=r"missing\.toml: cannot be read: .*No such file"):
+        read_dataset(tmp_path / "missing.toml")
+    with pytest.raises(DatasetInvalid, match="cannot be read"):
+        read_dataset(tmp_path)
+
+
+def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
+    """Not with a UnicodeDecodeError from somewhere below."""
+    path = tmp_path / "small.toml"
+    path.write_bytes(CONTRACT.replace("red", "röt").encode("latin-1"))
+    with pytest.raises(DatasetInvalid, match="cannot be read"):
+        read_dataset(path)
+
+
+@pytest.mark.parametrize(
+    ("location", "line"),
+    [
+        ((), 1),
+        (("nowhere",), 1),
+        (("limits",), 6),
+        (("limits", "min_rows"), 7),
+        (("limits", "max_quarantined_share"), 6),
+        (("features",), 1),
+        (("features", "amount", "range", 0), 11),
+        (("features", "colour", "categories", 1), 16),
+        (("features", "other", "type"), 1),
+    ],
+)
+def test_a_place_that_does_not_stand_there_is_that_of_the_table_above(
+    location: tuple[str | int, ...], line: int
+) -> None:
+    """A missing key has no line of its own, and the nearest is the next best."""
+    assert line_of(CONTRACT, location) == line

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mlops_assets.domain.evaluation import (
+    CALIBRATION_BINS,
+    Curve,
+    NotComparable,
+    Scores,
+    Truth,
+    calibration,
+    differing_share,
+    evaluate,
+    roc,
+)
+
+SCORED = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])), min_size=2, max_size=40)
+
+
+def of(scored: list[tuple[bool, float]]) -> tuple[Truth, Scores]:
+    """Truth and scores as arrays, of rows that hold both outcomes."""
+    truth = np.array([true for true, _ in scored])
+    assume(0 < truth.sum() < len(truth))
+    return truth, np.array([score for _, score in scored])
+
+
+@given(SCORED)
+def test_auc_is_the_share_of_pairs_in_the_right_order(scored: list[tuple[bool, float]]) -> None:
+    """The gate decides on this number; ties count half."""
+    truth, scores = of(scored)
+    pairs = [(high, low) for high in scores[truth] for low in scores[~truth]]
+    right = sum(1.0 if high > low else 0.5 if high == low else 0.0 for high, low in pairs)
+    assert evaluate(truth, scores).auc == pytest.approx(right / len(pairs))
+
+
+@given(SCORED)
+def test_brier_and_log_loss_are_means_over_the_rows(scored: list[tuple[bool, float]]) -> None:
+    """The same by hand; log loss is finite for a wrong certainty too."""
+    truth, scores = of(scored)
+    metrics = evaluate(truth, scores)
+    assert metrics.brier == pytest.approx(float(np.mean((scores - truth) ** 2)))
+    assert np.isfinite(metrics.log_loss)
+    assert metrics.log_loss >= 0
+
+
+@pytest.mark.parametrize(("truth", "true_rows"), [([True, True], 2), ([False, False], 0), ([], 0)])
+def test_rows_of_one_outcome_cannot_compare_models(truth: list[bool], true_rows: int) -> None:
+    """An AUC of nothing must stop the comparison with a reason, not become a number."""
+    with pytest.raises(NotComparable, match=f"of {len(truth)} validation rows {true_rows} are true"):
+        evaluate(np.array(truth, bool), np.full(len(truth), 0.5))
+
+
+@given(SCORED)
+def test_the_roc_curve_rises_through_the_unit_square(scored: list[tuple[bool, float]]) -> None:
+    """A curve that falls or leaves the square is drawn from swapped axes."""
+    curve = roc(*of(scored))
+    assert (curve.x[0], curve.y[0], curve.x[-1], curve.y[-1]) == (0, 0, 1, 1)
+    assert_in_unit_square(curve)
+    assert np.all(np.diff(curve.x) >= 0)
+    assert np.all(np.diff(curve.y) >= 0)
+
+
+@given(SCORED)
+def test_the_calibration_curve_stays_in_the_unit_square(scored: list[tuple[bool, float]]) -> None:
+    """Scores that tie must not break the bins."""
+    curve = calibration(*of(scored))
+    assert 1 <= len(curve.x) == len(curve.y) <= CALIBRATION_BINS
+    assert_in_unit_square(curve)
+    assert np.all(np.diff(curve.x) >= 0)
+
+
+def assert_in_unit_square(curve: Curve) -> None:
+    """Every point lies in it."""
+    for axis in (curve.x, curve.y):
+        assert np.all((axis >= 0) & (axis <= 1))
+
+
+def test_calibration_shows_observed_over_predicted() -> None:
+    """Swapped axes would show an overconfident model as a modest one."""
+    curve = calibration(np.array([True, True, True, False]), np.full(4, 0.2))
+    assert curve.x.tolist() == pytest.approx([0.2])
+    assert curve.y.tolist() == pytest.approx([0.75])
+
+
+def test_scores_further_apart_than_the_tolerance_differ() -> None:
+    """The share of such rows is what the gate allows or refuses."""
+    left = np.array([0.1, 0.2, 0.3, 0.4])
+    assert differing_share(left, left + [0, 5e-7, 2e-6, 0.5]) == 0.5
+    assert differing_share(left, left + 0.05, tolerance=0.1) == 0.0
+
+
+def test_a_score_that_is_not_a_number_differs_from_everything() -> None:
+    """A model that answers NaN must not pass for one that agrees, even with a NaN."""
+    nan = float("nan")
+    assert differing_share(np.array([nan, 0.5, nan, 0.5]), np.array([0.5, nan, nan, 0.5])) == 0.75
