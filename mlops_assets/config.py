@@ -31,8 +31,11 @@ class Settings(BaseSettings):
     service_port: int = 8000
     reports_port: int = 8001
     mlflow_port: int = 5000
-    watch_seconds: float = 20
-    """How long a sensor's tick watches before it ends with nothing found."""
+    watch_seconds: float = 19
+    """How long a sensor's tick watches before it ends with nothing found.
+
+    Ticks start every 5 s: one of 20 s just misses a start, and its sensor sees nothing for 5 s of every 25.
+    """
 
     @cached_property
     def state(self) -> Path:

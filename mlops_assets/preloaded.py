@@ -14,6 +14,7 @@ with warnings.catch_warnings():
     import evidently.presets
     import git
     import matplotlib.backends.backend_agg
+    import matplotlib.figure
     import mlflow.sklearn
     import mlflow.store.model_registry.sqlalchemy_store
     import mlflow.store.tracking.sqlalchemy_store

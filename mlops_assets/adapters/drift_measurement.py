@@ -4,7 +4,6 @@ Here belongs the library. What the measurements lead to belongs to `mlops_assets
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,34 +56,43 @@ def measure_drift(dataset: Dataset, *, reference: pd.DataFrame, current: pd.Data
     drift = dataset.drift
     # Evidently raises for the whole report where one column is all null, so such columns are kept from it.
     unusable = {
-        name: note for name in dataset.features if (note := _why_unusable(name, reference=reference, current=current))
+        name: note
+        for name in (*dataset.features, dataset.target, PREDICTION)
+        if (note := _why_unusable(name, reference=reference, current=current))
     }
     numeric = [name for name in dataset.numeric if name not in unusable]
     categorical = [name for name in dataset.categorical if name not in unusable]
     scores: dict[str, float] = {}
+    metrics: list[Metric | DataDriftPreset] = []
     if numeric or categorical:
-        preset = DataDriftPreset(
-            columns=[*numeric, *categorical],
-            drift_share=drift.drift_share_threshold,
-            num_method=drift.numeric_method,
-            num_threshold=drift.numeric_threshold,
-            cat_method=drift.category_method,
-            cat_threshold=drift.category_threshold,
+        metrics.append(
+            DataDriftPreset(
+                columns=[*numeric, *categorical],
+                drift_share=drift.drift_share_threshold,
+                num_method=drift.numeric_method,
+                num_threshold=drift.numeric_threshold,
+                cat_method=drift.category_method,
+                cat_threshold=drift.category_threshold,
+            )
         )
-        metrics: Sequence[Metric | DataDriftPreset] = [
-            preset,
-            ValueDrift(column=dataset.target, method=drift.category_method, threshold=drift.category_threshold),
-            ValueDrift(column=PREDICTION, method=drift.numeric_method, threshold=drift.numeric_threshold),
-        ]
-        definition = DataDefinition(
-            numerical_columns=[*numeric, PREDICTION], categorical_columns=[*categorical, dataset.target]
+    if dataset.target not in unusable:
+        metrics.append(
+            ValueDrift(column=dataset.target, method=drift.category_method, threshold=drift.category_threshold)
         )
-        columns = [*numeric, *categorical, dataset.target, PREDICTION]
-        snapshot = Report(list(metrics)).run(
+        categorical.append(dataset.target)
+    if PREDICTION not in unusable:
+        metrics.append(ValueDrift(column=PREDICTION, method=drift.numeric_method, threshold=drift.numeric_threshold))
+        numeric.append(PREDICTION)
+    html.parent.mkdir(parents=True, exist_ok=True)
+    if not metrics:
+        html.write_text("<!doctype html><p>No column could be measured: the samples hold too few values.")
+    else:
+        definition = DataDefinition(numerical_columns=numeric, categorical_columns=categorical)
+        columns = [*numeric, *categorical]
+        snapshot = Report(metrics).run(
             current_data=EvidentlyDataset.from_pandas(_plain(current[columns]), data_definition=definition),
             reference_data=EvidentlyDataset.from_pandas(_plain(reference[columns]), data_definition=definition),
         )
-        html.parent.mkdir(parents=True, exist_ok=True)
         snapshot.save_html(str(html))
         scores = {
             metric["config"]["column"]: float(metric["value"])

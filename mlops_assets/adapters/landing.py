@@ -55,21 +55,24 @@ class Landing:
 
         Raises:
             WindowNameInvalid: the name (the file's own where none is given) cannot name a window.
-            WindowUnfit: it is not a Parquet file, or that window has landed already with other bytes.
+            WindowUnfit: it is not a Parquet file, or that window has landed already.
         """
         if not file.is_file():
             raise WindowUnfit(f"{file}: there is no such file")
         if file.suffix != SUFFIX or not _looks_complete(file):
             raise WindowUnfit(f"{file}: is not a complete Parquet file; write the window as `<window>{SUFFIX}`")
         target = self.path_of(window or file.stem)
+        taken = WindowUnfit(f"{target.name} has landed already; remove it from {self.folder} to land it anew")
         if target.exists():
-            raise WindowUnfit(f"{target.name} has landed already; remove it from {self.folder} to land it anew")
+            raise taken
         self.folder.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name}.tmp")
         shutil.copyfile(file, beside)
         # A hard link fails where the name is taken by now; a rename would overwrite.
         try:
             os.link(beside, target)
+        except FileExistsError as error:
+            raise taken from error
         finally:
             beside.unlink()
         return target

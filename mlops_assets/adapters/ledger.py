@@ -25,6 +25,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import CreateTable
 
 _metadata = MetaData()
 _intents = Table(
@@ -80,7 +81,10 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self._engine = create_engine(url)
-        _metadata.create_all(self._engine)
+        with self._engine.begin() as connection:
+            # Not create_all: it looks first, and fails where another process makes a table meanwhile.
+            for table in _metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
 
     def production(self) -> Promotion | None:
         """The promotion that made production what it is; None before the first."""
@@ -90,10 +94,7 @@ class Ledger:
     def unfinished(self) -> list[Promotion]:
         """Intents without an outcome, oldest first."""
         with self._reading() as connection:
-            rows = connection.execute(
-                select(_intents).outerjoin(_outcomes).where(_outcomes.c.epoch.is_(None)).order_by(_intents.c.epoch)
-            )
-            return [Promotion(**row) for row in rows.mappings()]
+            return _unfinished(connection)
 
     def history(self) -> list[tuple[Promotion, str]]:
         """Every promotion with its outcome (done, void, or open), newest first."""
@@ -112,9 +113,14 @@ class Ledger:
         """Takes a request under the next epoch, if production is what it expects.
 
         Raises:
-            ProductionMoved: it is not, or another promotion took the epoch at the same time.
+            ProductionMoved: it is not, or another promotion is open, or took the epoch at the same time.
         """
         with self._engine.begin() as connection:
+            # The last epoch first: once every promotion up to it has its outcome, production moves only under a new
+            # one, and then the insert fails.
+            last = connection.execute(select(func.coalesce(func.max(_intents.c.epoch), 0))).scalar_one()
+            if unfinished := _unfinished(connection):
+                raise ProductionMoved(f"the promotion of epoch {unfinished[0].epoch} is not finished")
             now = _production(connection)
             epoch_now = now.epoch if now else None
             if epoch_now != request.expected_epoch:
@@ -122,7 +128,6 @@ class Ledger:
                     f"version {request.model_version} was to replace production of epoch "
                     f"{request.expected_epoch or 'none'}, but production is of epoch {epoch_now or 'none'}"
                 )
-            last = connection.execute(select(func.coalesce(func.max(_intents.c.epoch), 0))).scalar_one()
             promotion = Promotion(**vars(request), epoch=last + 1, at=_now())
             try:
                 connection.execute(insert(_intents).values(**vars(promotion)))
@@ -141,6 +146,13 @@ class Ledger:
     def _reading(self) -> Iterator[Connection]:
         with self._engine.connect() as connection:
             yield connection
+
+
+def _unfinished(connection: Connection) -> list[Promotion]:
+    rows = connection.execute(
+        select(_intents).outerjoin(_outcomes).where(_outcomes.c.epoch.is_(None)).order_by(_intents.c.epoch)
+    )
+    return [Promotion(**row) for row in rows.mappings()]
 
 
 def _production(connection: Connection) -> Promotion | None:

@@ -4,7 +4,6 @@ Both are imported inside the functions: together they take seconds, and most pro
 belong runs, versions, aliases and tags. What makes a version production belongs to `promotion`.
 """
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -109,8 +108,11 @@ class ModelRegistry:
         if client.get_experiment_by_name(self.model_name) is None:
             location = self._artifacts.as_uri() if self._artifacts else None
             client.create_experiment(self.model_name, artifact_location=location)
-        with contextlib.suppress(MlflowException):  # it is there already
+        try:
             client.create_registered_model(self.model_name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
     def register(
         self,
@@ -185,12 +187,15 @@ class ModelRegistry:
         return Path(self._client().download_artifacts(str(self._version(version).run_id), BUNDLE, str(folder)))
 
     def move_production(self, version: int) -> None:
-        """Sets the alias `production` and the versions' status tags."""
-        previous = self._alias(PRODUCTION)
+        """Sets the alias `production` and the versions' status tags.
+
+        The one before is found by its tag: after a crash, or a move by hand, the alias does not name it any more.
+        """
         self._client().set_registered_model_alias(self.model_name, PRODUCTION, str(version))
         self.set_status(version, "production")
-        if previous is not None and previous != version:
-            self.set_status(previous, "archived")
+        for other in self.versions():
+            if other.status == "production" and other.version != version:
+                self.set_status(other.version, "archived")
 
     def set_status(self, version: int, status: Status) -> None:
         """Sets a version's tag `status`."""

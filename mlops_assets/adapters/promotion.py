@@ -46,11 +46,8 @@ class Promoter:
         with self._alone():
             self._finish_what_a_crash_left()
             promotion = self.ledger.intend(request)
-            try:
-                self._carry_out(promotion)
-            except ReleaseInvalid:
-                self.ledger.conclude(promotion.epoch, "void")
-                raise
+            self._publish(promotion)
+            self._move(promotion)
         return promotion
 
     def reconcile(self) -> list[Promotion]:
@@ -62,17 +59,25 @@ class Promoter:
         unfinished = self.ledger.unfinished()
         for promotion in unfinished:
             try:
-                self._carry_out(promotion)
+                self._publish(promotion)
             except ReleaseInvalid:
-                self.ledger.conclude(promotion.epoch, "void")
+                continue
+            self._move(promotion)
         return unfinished
 
-    def _carry_out(self, promotion: Promotion) -> None:
-        with TemporaryDirectory() as folder:
-            bundle = self._registry.download_bundle(promotion.model_version, Path(folder))
-            self._releases.publish(
-                bundle, model_version=promotion.model_version, manifest_sha256=promotion.manifest_sha256
-            )
+    def _publish(self, promotion: Promotion) -> None:
+        """Up to here nothing has moved: a bundle that is not the judged one makes the promotion void."""
+        try:
+            with TemporaryDirectory() as folder:
+                bundle = self._registry.download_bundle(promotion.model_version, Path(folder))
+                self._releases.publish(
+                    bundle, model_version=promotion.model_version, manifest_sha256=promotion.manifest_sha256
+                )
+        except ReleaseInvalid:
+            self.ledger.conclude(promotion.epoch, "void")
+            raise
+
+    def _move(self, promotion: Promotion) -> None:
         self._registry.move_production(promotion.model_version)
         self._releases.point_to(
             Pointer(

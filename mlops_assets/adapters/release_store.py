@@ -91,11 +91,14 @@ class ReleaseStore:
                 release.verify(target, manifest_sha256=manifest_sha256, model_version=model_version)
                 return
             except release.ReleaseInvalid:
-                shutil.rmtree(target)
+                pass  # replaced below, once what is to replace it is known to be whole
+        release.verify(bundle, manifest_sha256=manifest_sha256, model_version=model_version)
         with folder_in_one_piece(target) as folder:
             for path in bundle.iterdir():
                 shutil.copyfile(path, folder / path.name)
             release.verify(folder, manifest_sha256=manifest_sha256, model_version=model_version)
+            if target.exists():
+                shutil.rmtree(target)
 
     def point_to(self, pointer: Pointer) -> None:
         """Makes the service follow; an older epoch never replaces a newer one."""

@@ -40,7 +40,8 @@ class ServiceClient:
 
     def __init__(self, url: str, *, timeout_seconds: float = 5) -> None:
         self.url = url
-        self._timeout_seconds = timeout_seconds
+        # Kept: a new client makes a new TLS context, which was most of a polling sensor's work.
+        self._client = httpx.Client(base_url=url, timeout=timeout_seconds)
 
     def served(self) -> ServedRelease:
         """What the service serves now.
@@ -72,9 +73,7 @@ class ServiceClient:
     def _request(self, method: str, path: str, content: bytes | None = None) -> bytes:
         headers = {"content-type": "application/json"} if content else {}
         try:
-            answer = httpx.request(
-                method, self.url + path, content=content, headers=headers, timeout=self._timeout_seconds
-            )
+            answer = self._client.request(method, path, content=content, headers=headers)
         except httpx.TransportError as error:
             raise ServiceUnavailable(f"{self.url} does not answer: {error}") from error
         if answer.is_error:

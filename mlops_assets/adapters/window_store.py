@@ -32,6 +32,9 @@ CLEAN, QUARANTINED, RECORD, CURRENT = "clean.parquet", "quarantined.parquet", "w
 _QUARANTINED_SQL = "SELECT * EXCLUDE (_is_duplicate) FROM judged WHERE len(_reasons) > 0"
 NUMBER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
                 "FLOAT", "DOUBLE", "DECIMAL")  # fmt: skip
+TEXT_TYPES = ("VARCHAR", "ENUM")
+NULL_TYPE = '"NULL"'
+"""Of a column that is null throughout, which pandas writes without a type."""
 
 
 class DataWindow(BaseModel):
@@ -70,8 +73,8 @@ class WindowStore:
                 window=window, data_version=data_version, counts=_count(engine, folder), ignored_columns=ignored
             )
             (folder / RECORD).write_text(stored.model_dump_json(indent=2))
-        if self._data_version(landed) != data_version:
-            raise WindowUnfit(f"{landed.name} was written to while it was read; it is taken up again once it rests")
+            if self._data_version(landed) != data_version:
+                raise WindowUnfit(f"{landed.name} was written to while it was read; it is taken up again once it rests")
         return stored
 
     def make_current(self, stored: DataWindow) -> None:
@@ -106,9 +109,14 @@ class WindowStore:
         files = ", ".join(literal(str(self.folder / window / version / CLEAN)) for window, version in versions.items())
         condition = f"WHERE {SPLIT_COLUMN} = {literal(split)}" if split else ""
         row_id = quoted(self.dataset.row_id)
-        drawn = f"SELECT * FROM read_parquet([{files}]) {condition} ORDER BY md5({row_id}), {row_id} LIMIT {max_rows:d}"
+        # An id may come back in another window: then the file, that is the window, settles the order.
+        drawn = (
+            f"SELECT * FROM read_parquet([{files}], filename = '_file') {condition} "
+            f"ORDER BY md5({row_id}), {row_id}, _file LIMIT {max_rows:d}"
+        )
         with _engine() as engine:
-            frame: pd.DataFrame = engine.sql(f"SELECT * EXCLUDE ({SPLIT_COLUMN}) FROM ({drawn}) ORDER BY {row_id}").df()
+            ordered = f"SELECT * EXCLUDE ({SPLIT_COLUMN}, _file) FROM ({drawn}) ORDER BY {row_id}, _file"
+            frame: pd.DataFrame = engine.sql(ordered).df()
         return frame
 
     def preview(self, stored: DataWindow, rows: int = 5) -> pd.DataFrame:
@@ -119,8 +127,11 @@ class WindowStore:
         return frame
 
     def _data_version(self, landed: Path) -> str:
-        with landed.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
+        try:
+            with landed.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256")
+        except OSError as error:
+            raise WindowUnfit(f"{landed.name} cannot be read: {error}") from error
         digest.update(self.dataset.model_dump_json().encode())
         return digest.hexdigest()[:16]
 
@@ -139,8 +150,10 @@ class WindowStore:
             else quoted(name)
             for name, feature in dataset.features.items()
         ]
-        roles = [f"{quoted(dataset.row_id)}::VARCHAR AS _id", f"{quoted(dataset.split_by)}::VARCHAR AS _key",
-                 f"lower({quoted(dataset.target)}::VARCHAR) AS _truth"]  # fmt: skip
+        row_id, key, truth = (
+            _text_sql(quoted(name), types[name]) for name in (dataset.row_id, dataset.split_by, dataset.target)
+        )
+        roles = [f"{row_id} AS _id", f"{key} AS _key", f"lower({truth}) AS _truth"]
         reasons = ", ".join(f"CASE WHEN {r.condition} THEN {literal(r.reason)} END" for r in row_rules(dataset))
         engine.execute(f"""
             CREATE VIEW judged AS
@@ -162,8 +175,11 @@ class WindowStore:
         wrong = [
             f"{name} is {types[name]}, the contract says {feature.type}"
             for name, feature in dataset.features.items()
-            if (types[name].startswith(NUMBER_TYPES)) == (feature.type == "category")
-            or (feature.type == "category" and not types[name].startswith(("VARCHAR", "ENUM")))
+            if types[name] != NULL_TYPE
+            and (
+                types[name].endswith("]")
+                or not types[name].startswith(TEXT_TYPES if feature.type == "category" else NUMBER_TYPES)
+            )
         ]
         if wrong:
             raise WindowUnfit("columns are of another type: " + "; ".join(wrong))
@@ -182,21 +198,39 @@ class WindowStore:
         return f"SELECT {columns} FROM judged WHERE len(_reasons) = 0"
 
 
+def _text_sql(column: str, kind: str) -> str:
+    """A key as text, the same in whatever type a month's file holds it: 5 and 5.0, a day and its midnight."""
+    if kind in ("FLOAT", "DOUBLE") or (kind.startswith("DECIMAL") and not kind.endswith("]")):
+        whole = f"TRY_CAST({column} AS BIGINT)"
+        return (
+            f"CASE WHEN isnan({column}::DOUBLE) THEN NULL WHEN {whole} = {column} THEN {whole}::VARCHAR "
+            f"ELSE {column}::VARCHAR END"
+        )
+    if kind.startswith("TIMESTAMP") and not kind.endswith("]"):
+        time = f"{column}::TIMESTAMP"
+        return f"CASE WHEN {time} = {time}::DATE THEN {time}::DATE::VARCHAR ELSE {time}::VARCHAR END"
+    return f"{column}::VARCHAR"
+
+
 @contextmanager
 def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as engine:
         engine.execute("SET enable_progress_bar = false")
+        engine.execute("SET TimeZone = 'UTC'")  # a split key that is a time must read the same on every machine
+        # Parquet's statistics leave NaN out, and DuckDB 2.0 concludes from them that isnan() is false.
+        engine.execute("SET disabled_optimizers = 'statistics_propagation'")
         yield engine
 
 
 def _count(engine: duckdb.DuckDBPyConnection, folder: Path) -> WindowCounts:
     rows = engine.execute("SELECT count(*) FROM landed").fetchone()
     clean = engine.execute(
-        f"SELECT count(*), count(*) FILTER ({SPLIT_COLUMN} = '{VALIDATION}') FROM '{folder / CLEAN}'"
+        f"SELECT count(*), count(*) FILTER ({SPLIT_COLUMN} = '{VALIDATION}') FROM {literal(str(folder / CLEAN))}"
     ).fetchone()
-    quarantined = engine.execute(f"SELECT count(*) FROM '{folder / QUARANTINED}'").fetchone()
+    kept_apart = literal(str(folder / QUARANTINED))
+    quarantined = engine.execute(f"SELECT count(*) FROM {kept_apart}").fetchone()
     by_reason = engine.execute(
-        f"SELECT unnest(_reasons) AS reason, count(*) FROM '{folder / QUARANTINED}' GROUP BY 1 ORDER BY 2 DESC, 1"
+        f"SELECT unnest(_reasons) AS reason, count(*) FROM {kept_apart} GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
     if rows is None or clean is None or quarantined is None:
         raise WindowUnfit("the counts of the stored window cannot be read back")

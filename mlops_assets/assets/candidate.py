@@ -55,7 +55,7 @@ def candidate_model(
         )
     try:
         evidence, pictures = _train_and_compare(context, window, windows, releases, registry, mlflow)
-    except evaluation.NotComparable as error:
+    except (candidate.NotTrainable, evaluation.NotComparable) as error:
         raise dg.Failure(f"window {window.window}: {error}", allow_retries=False) from error
     if refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None):
         registry.set_status(evidence.candidate.version, "rejected")

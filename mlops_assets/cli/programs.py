@@ -15,6 +15,8 @@ from mlops_assets.config import LOOPBACK, Settings
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 10
 """What a program gets between SIGTERM and SIGKILL."""
+CODE_STOP_SECONDS = 3
+"""The same for the code location, which else waits for sensors that watch for 20 s, and the daemon waits for it."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def environment(settings: Settings) -> dict[str, str]:
         **os.environ,
         "MLOPS_HOME": str(settings.state),
         "MLOPS_DATASET": str(settings.dataset.absolute()),
-        "MLOPS_CODE_PORT": str(settings.code_port),
+        **{program.port_setting: str(program.port) for program in programs(settings)},
         "DAGSTER_HOME": str(settings.state / "dagster"),
         "SERVING_RELEASES": str(settings.releases),
         "SERVING_HOST": LOOPBACK,
@@ -130,12 +132,14 @@ def supervisor_config(settings: Settings, wanted: Mapping[str, tuple[str, ...]])
             "startretries": "10",
             "stopasgroup": "true",
             "killasgroup": "true",
-            "stopwaitsecs": str(STOP_SECONDS),
+            "stopwaitsecs": str(CODE_STOP_SECONDS if name == "code" else STOP_SECONDS),
             "redirect_stderr": "true",
             "stdout_logfile": str(logs / f"{name}.log"),
             "stdout_logfile_maxbytes": "10MB",
             "stdout_logfile_backups": "2",
         }
+    # As one group they are told to stop at the same time; else each waits for the one before it to be gone.
+    config["group:loop"] = {"programs": ",".join(wanted)}
     lines = []
     for section in config.sections():
         lines += [f"[{section}]", *(f"{key}={value}" for key, value in config[section].items()), ""]

@@ -21,8 +21,10 @@ def prepare(settings: Settings) -> None:
 
 def recover(settings: Settings) -> list[str]:
     """Finishes open promotions and fails orphaned runs; says what it did."""
-    done = [f"finished the promotion of version {p.model_version}, epoch {p.epoch}" for p in _reconcile(settings)]
-    return done + _fail_orphaned_runs(settings)
+    promotions = [
+        f"concluded the promotion of version {p.model_version}, epoch {p.epoch}" for p in _reconcile(settings)
+    ]
+    return promotions + _fail_orphaned_runs(settings)
 
 
 def _registry(settings: Settings) -> ModelRegistry:

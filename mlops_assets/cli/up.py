@@ -15,8 +15,8 @@ from mlops_assets.config import Settings
 @contextmanager
 def running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
     """The loop, ready; stopped at the end, whatever happens."""
-    # A closed terminal and a `kill` stop the programs as Ctrl-C does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # A closed terminal and a `kill` stop the programs as Ctrl-C does; a background shell would have Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     with only_stack(settings) as lock:
         stack = Stack(settings, lock)

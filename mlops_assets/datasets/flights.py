@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
+from mlops_assets.domain.windows import literal
+
 WINDOWS = tuple(f"2013-{month:02d}" for month in range(1, 13))
 
 # A cancelled flight never arrives, so it has no truth and is left out (9,430 of 336,776).
@@ -51,7 +53,7 @@ def write_windows(folder: Path, windows: tuple[str, ...] = WINDOWS, *, one_row_i
             target = folder / f"{window}.parquet"
             engine.execute(f"CREATE OR REPLACE TEMP TABLE month AS {_MONTH}", {**files, "window": window})
             kept = f"SELECT * FROM month WHERE ('0x' || md5(flight_id)[1:8])::UBIGINT % {one_row_in} = 0"
-            engine.execute(f"COPY ({kept}) TO '{target}.part' (FORMAT parquet)")
+            engine.execute(f"COPY ({kept}) TO {literal(f'{target}.part')} (FORMAT parquet)")
             Path(f"{target}.part").rename(target)
             yield target
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from mlops_assets.domain.dataset import Dataset
 
-COLOURS = ("red", "green", "it's \"blue\"")
+COLOURS = ("red", "green", 'it\'s "blue"')
 PLANS = ("free", "paid")
 
 
@@ -45,7 +45,7 @@ def small_frame(rows: int, *, shift: float = 0.0, seed: int = 0, prefix: str = "
     visits = chance.integers(0, 20, rows) + round(shift * 10)
     age = np.where(chance.random(rows) < 0.2, np.nan, chance.uniform(18, 90, rows))
     colour = chance.choice(COLOURS, rows)
-    plan = pd.Series(chance.choice([*PLANS, "none"], rows)).replace({"none": None})
+    plan = [None if choice == "none" else choice for choice in chance.choice([*PLANS, "none"], rows).tolist()]
     leaning = amount / 40 + (visits - 10) / 8 + (colour == "red") + np.nan_to_num(age, nan=50.0) / 90 - 1
     return pd.DataFrame(
         {
@@ -56,7 +56,7 @@ def small_frame(rows: int, *, shift: float = 0.0, seed: int = 0, prefix: str = "
             "visits": visits.astype("int64"),
             "age": age,
             "colour": colour,
-            "plan": plan,
+            "plan": pd.Series(plan, dtype=object),
         }
     )
 
@@ -69,7 +69,7 @@ def land(path: Path, frame: pd.DataFrame, *, columns: dict[str, pa.Array] | None
         frame: The rows.
         columns: Columns given as Arrow arrays, where their exact type matters (NaN beside null, other types).
     """
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = pa.Table.from_pandas(frame, preserve_index=False) if len(frame.columns) else pa.table(columns)
     for name, values in (columns or {}).items():
         position = table.schema.get_field_index(name)
         table = table.append_column(name, values) if position < 0 else table.set_column(position, name, values)

@@ -47,9 +47,14 @@ def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
 def test_a_failure_in_the_middle_leaves_nothing(tmp_path: Path, failure: type[BaseException]) -> None:
     """A cancelled run must not leave a folder that the next one takes for a whole one."""
-    with pytest.raises(failure), folder_in_one_piece(tmp_path / "1") as folder:
-        (folder / "a").write_bytes(b"a")
-        raise failure
+
+    def fill_half() -> None:
+        with folder_in_one_piece(tmp_path / "1") as folder:
+            (folder / "a").write_bytes(b"a")
+            raise failure
+
+    with pytest.raises(failure):
+        fill_half()
     assert names_in(tmp_path) == set()
 
 

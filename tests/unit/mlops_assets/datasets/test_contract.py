@@ -49,7 +49,7 @@ def test_the_built_in_contract_reads() -> None:
     assert flights.name == "flights"
     assert (flights.target, flights.row_id, flights.split_by) == ("late", "flight_id", "flight_date")
     assert len(flights.features) == 17
-    assert flights.features["sched_hour"].range == (0, 23)
+    assert list(flights.features["sched_hour"].range or ()) == [0, 23]
     assert flights.training.train_windows == 3
 
 

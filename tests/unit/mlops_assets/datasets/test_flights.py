@@ -47,8 +47,8 @@ def test_every_row_holds_the_contract(january: Path, tmp_path: Path) -> None:
 
 def test_flights_are_told_apart(january: Path) -> None:
     """The weather and plane tables must not multiply a flight."""
-    ((rows, ids),) = duckdb.sql(f"SELECT count(*), count(DISTINCT flight_id) FROM '{str(january).replace(chr(39), 2 * chr(39))}'").fetchall()  # noqa: E501, S608
-    assert rows == ids
+    ids = duckdb.read_parquet(str(january)).select("flight_id").fetchall()
+    assert len(ids) == len(set(ids))
 
 
 def test_nothing_but_whole_files_is_left(folder: Path) -> None:

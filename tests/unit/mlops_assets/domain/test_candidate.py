@@ -13,6 +13,8 @@ DATASET = small_dataset()
 TRAINING = as_drawn(small_frame(600))
 UNSEEN = as_drawn(small_frame(400, seed=1, shift=0.3))
 
+pytestmark = pytest.mark.filterwarnings("ignore:Field onnx:DeprecationWarning")  # of skl2onnx in onnx
+
 
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
@@ -71,7 +73,7 @@ def test_a_null_in_any_feature_gets_an_answer_and_the_same_one(pipeline: Pipelin
 
 def test_categories_are_coded_by_their_place_in_the_contract() -> None:
     """The service codes them by the manifest: another order there and here would answer wrong without an error."""
-    frame = TRAINING.head(len(COLOURS)).assign(colour=list(COLOURS), plan=["paid", None, "free"])
+    frame = TRAINING.head(len(COLOURS)).assign(colour=list(COLOURS), plan=pd.Series(["paid", None, "free"]))
     codes = encoded(frame)
     assert codes["colour"].tolist() == [0, 1, 2]
     assert codes["plan"].tolist() == [1, NO_CATEGORY, 0]
@@ -111,7 +113,7 @@ def test_a_frame_without_a_feature_is_refused(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("outcome", [True, False])
-def test_rows_of_one_outcome_train_nothing(outcome: bool) -> None:  # noqa: FBT001
+def test_rows_of_one_outcome_train_nothing(outcome: bool) -> None:
     """scikit-learn fits such rows without an error, and answers 0 for rows that are all true."""
     with pytest.raises(NotTrainable, match="both outcomes are needed"):
         train(DATASET, TRAINING.assign(late=outcome))

@@ -11,7 +11,7 @@ def column(score: float | None, *, threshold: float = 0.1) -> ColumnDrift:
 
 
 @pytest.mark.parametrize(("score", "drifted"), [(0.0, False), (0.0999, False), (0.1, True), (0.5, True)])
-def test_a_column_drifts_where_its_distance_reaches_the_threshold(score: float, drifted: bool) -> None:  # noqa: FBT001
+def test_a_column_drifts_where_its_distance_reaches_the_threshold(score: float, drifted: bool) -> None:
     """Evidently's own rule for distances; ours must not differ from its page."""
     assert column(score).drifted is drifted
 
@@ -52,7 +52,7 @@ def test_only_drift_that_exceeds_the_threshold_trains(
     share: float | None,
     threshold: float,
     kind: str,
-    trains: bool,  # noqa: FBT001
+    trains: bool,
 ) -> None:
     """Equality must not train: a threshold of 0 would otherwise retrain for ever."""
     decision = decide(share, threshold)

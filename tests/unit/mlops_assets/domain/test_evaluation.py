@@ -86,7 +86,7 @@ def test_calibration_shows_observed_over_predicted() -> None:
 def test_scores_further_apart_than_the_tolerance_differ() -> None:
     """The share of such rows is what the gate allows or refuses."""
     left = np.array([0.1, 0.2, 0.3, 0.4])
-    assert differing_share(left, left + [0, 5e-7, 2e-6, 0.5]) == 0.5
+    assert differing_share(left, left + np.array([0, 5e-7, 2e-6, 0.5])) == 0.5
     assert differing_share(left, left + 0.05, tolerance=0.1) == 0.0
 
 

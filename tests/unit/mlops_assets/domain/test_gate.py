@@ -71,7 +71,7 @@ def test_a_better_candidate_is_let_through() -> None:
 
 
 @pytest.mark.parametrize(("share", "matches"), [(0.0, True), (0.001, True), (0.0011, False), (1.0, False)])
-def test_an_export_that_answers_otherwise_is_refused(share: float, matches: bool) -> None:  # noqa: FBT001
+def test_an_export_that_answers_otherwise_is_refused(share: float, matches: bool) -> None:
     """What is served must be what was evaluated."""
     seen = evidence(differing_share=share)
     assert served_artifact_matches(seen) is matches
@@ -79,7 +79,7 @@ def test_an_export_that_answers_otherwise_is_refused(share: float, matches: bool
 
 
 @pytest.mark.parametrize(("compared", "now"), [(True, 5), (True, 3), (True, None), (False, 1)])
-def test_evidence_against_a_production_that_is_gone_is_stale(compared: bool, now: int | None) -> None:  # noqa: FBT001
+def test_evidence_against_a_production_that_is_gone_is_stale(compared: bool, now: int | None) -> None:
     """A comparison with an older production says nothing of the one that would be replaced."""
     seen = evidence(production_auc=0.7 if compared else None)
     assert [reason for reason in refusals(seen, production_epoch=now) if reason.startswith("stale")]

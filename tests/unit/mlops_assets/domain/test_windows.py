@@ -32,7 +32,23 @@ def test_a_window_is_named_by_letters_digits_and_dashes(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "a" * 65, "2013-01\n", "2013/01", "..", ".", "-1", "_a", "a b", "2013.01", "a\\b", "a\x00", "jänner", "٣", "*"],
+    [
+        "",
+        "a" * 65,
+        "2013-01\n",
+        "2013/01",
+        "..",
+        ".",
+        "-1",
+        "_a",
+        "a b",
+        "2013.01",
+        "a\\b",
+        "a\x00",
+        "jänner",
+        "٣",
+        "*",
+    ],
 )
 def test_a_name_that_is_no_file_name_or_no_period_is_refused(name: str) -> None:
     """A window's name becomes a folder: `..` or a slash would write outside the store."""
@@ -66,7 +82,9 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @settings(max_examples=200)
 @given(keys=st.lists(st.text(), min_size=1, max_size=20))
-def test_every_engine_puts_a_key_on_the_same_side_of_the_split(engine: duckdb.DuckDBPyConnection, keys: list[str]) -> None:
+def test_every_engine_puts_a_key_on_the_same_side_of_the_split(
+    engine: duckdb.DuckDBPyConnection, keys: list[str]
+) -> None:
     """A row that Python and SQL disagree on would be trained on and validated on."""
     query = f"SELECT list_transform($keys::VARCHAR[], lambda key: {split_sql('key')})"
     ((said,),) = engine.execute(query, {"keys": keys}).fetchall()
@@ -128,9 +146,7 @@ def test_every_row_rule_gives_a_reason_of_its_own() -> None:
 
 def counts(*, rows: int, quarantined: int, **by_reason: int) -> WindowCounts:
     """Counts of a window."""
-    return WindowCounts(
-        rows=rows, clean=rows - quarantined, validation=0, quarantined=quarantined, by_reason=by_reason
-    )
+    return WindowCounts(rows=rows, clean=rows - quarantined, validation=0, quarantined=quarantined, by_reason=by_reason)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,249 @@
+"""The loop as a user runs it: `mlops up` and `mlops demo` with real servers on loopback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from mlops_assets.cli.stack import free_port
+from mlops_assets.datasets.flights import write_windows
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
+
+MLOPS = str(Path(sys.executable).with_name("mlops"))
+
+
+@dataclass
+class Running:
+    """An `mlops` command that runs, and its output."""
+
+    home: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[str]
+    output: Path
+
+    @property
+    def service(self) -> str:
+        """The service's address."""
+        return f"http://127.0.0.1:{self.environment['MLOPS_SERVICE_PORT']}"
+
+    def mlops(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Another `mlops` command on the same state."""
+        return subprocess.run(
+            [MLOPS, *arguments], env=self.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    def status(self) -> dict[str, Any]:
+        """What `mlops status --json` prints."""
+        result = self.mlops("status", "--json")
+        assert result.returncode == 0, result.stderr
+        read: dict[str, Any] = json.loads(result.stdout)
+        return read
+
+    def served(self) -> dict[str, Any]:
+        """What the service says of its model."""
+        answer: dict[str, Any] = httpx.get(f"{self.service}/model", timeout=5).json()
+        return answer
+
+    def wait_for(self, what: Callable[[], bool], *, seconds: float = 90) -> None:
+        """Waits, generously: these are deadlines, not measurements."""
+        until = time.monotonic() + seconds
+        while not what():
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < until, f"not within {seconds} s; {self.output.read_text()[-3000:]}"
+            time.sleep(0.2)
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that runs on this state folder, but zombies."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                own = process.environ().get("MLOPS_HOME") == str(self.home)
+                if own and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+
+@dataclass
+class Client:
+    """Sends the same row on and on, and keeps what was answered."""
+
+    url: str
+    row: dict[str, Any]
+    versions: list[int] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "Client":
+        """Starts sending."""
+        self._thread = threading.Thread(target=self._send)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stops sending."""
+        self._stop.set()
+        self._thread.join()
+
+    def _send(self) -> None:
+        with httpx.Client(timeout=5) as client:
+            while not self._stop.is_set():
+                try:
+                    answer = client.post(f"{self.url}/predict", json=self.row)
+                    if answer.status_code == 200:
+                        self.versions.append(answer.json()["model_version"])
+                    else:
+                        self.failures.append(answer.text)
+                except httpx.HTTPError as error:
+                    self.failures.append(repr(error))
+                time.sleep(0.005)
+
+
+def environment_of(home: Path) -> dict[str, str]:
+    """An environment with ports of its own."""
+    ports = {f"MLOPS_{name}_PORT": str(free_port()) for name in ("DAGSTER", "CODE", "SERVICE", "REPORTS", "MLFLOW")}
+    return {**os.environ, **ports, "MLOPS_HOME": str(home), "COLUMNS": "120"}
+
+
+def start(home: Path, *arguments: str) -> Running:
+    """Starts an `mlops` command in a process group of its own."""
+    environment = environment_of(home)
+    output = home.with_suffix(".out")
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [MLOPS, *arguments], env=environment, stdout=file, stderr=file, text=True, start_new_session=True
+        )
+    return Running(home, environment, process, output)
+
+
+def stop(running: Running) -> None:
+    """Ctrl-C, and an end by force to what is left after it."""
+    running.process.send_signal(signal.SIGINT)
+    try:
+        running.process.wait(timeout=60)
+    finally:
+        for process in running.processes():
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Four small months of real flights."""
+    months = ("2013-01", "2013-02", "2013-03", "2013-04")
+    return list(write_windows(tmp_path_factory.mktemp("flights"), months, one_row_in=10))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """`mlops up`, ready."""
+    running = start(tmp_path_factory.mktemp("up") / "home", "up")
+    try:
+        running.wait_for(lambda: "Ctrl-C stops it." in running.output.read_text(), seconds=150)
+        yield running
+    finally:
+        stop(running)
+
+
+def test_a_dropped_file_becomes_the_version_that_answers_and_no_request_fails(
+    running: Running, windows: list[Path]
+) -> None:
+    """The loop's whole promise: drop a file and do nothing else."""
+    assert running.served()["ready"] is False
+    running.mlops("window", "add", str(windows[0]))
+    running.wait_for(lambda: running.served()["model_version"] == 1)
+    (case, *_) = json.loads((running.home / "releases" / "1" / "cases.json").read_text())
+
+    with Client(running.service, case["row"]) as client:
+        running.mlops("window", "add", str(windows[1]))
+        running.wait_for(lambda: running.served()["model_version"] == 2)
+        time.sleep(1)
+
+    assert client.failures == []
+    assert set(client.versions) == {1, 2}
+    assert client.versions == sorted(client.versions), "the version never goes back"
+    status = running.status()
+    assert [(w["window"], w["decision"], w["verdict"]) for w in status["windows"]] == [
+        ("2013-01", "first", "promoted"),
+        ("2013-02", "trained", "promoted"),
+    ]
+    assert status["production"]["model_version"] == status["service"]["model_version"] == 2
+    assert {c["version"]: c["status"] for c in status["candidates"]} == {1: "archived", 2: "production"}
+
+
+def test_a_bad_file_is_named_and_the_others_go_on(running: Running, windows: list[Path]) -> None:
+    landing = running.home / "landing"
+    (landing / "2013-03.parquet").write_bytes(windows[2].read_bytes()[:5000])
+    running.mlops("window", "add", str(windows[3]))
+    running.wait_for(lambda: any(w["window"] == "2013-04" and w["verdict"] for w in running.status()["windows"]))
+    running.wait_for(lambda: any(w["window"] == "2013-03" and w["verdict"] for w in running.status()["windows"]))
+
+    bad = next(w for w in running.status()["windows"] if w["window"] == "2013-03")
+    assert bad["verdict"] == "unfit"
+    assert "cannot be read as Parquet" in bad["fault"]
+    assert running.served()["ready"] is True
+
+
+def test_runs_are_forked_from_the_preloaded_process(running: Running) -> None:
+    """Without it each run imports for seconds; Dagster may change the internal that this rests on."""
+    commands = [" ".join(process.cmdline()) for process in running.processes()]
+    assert any("multiprocessing.forkserver" in command and "mlops_assets.preloaded" in command for command in commands)
+
+
+def test_a_killed_service_comes_back_with_the_released_version(running: Running) -> None:
+    version = running.served()["model_version"]
+    (service,) = [p for p in running.processes() if p.cmdline()[1:3] == ["-m", "serving"]]
+    service.kill()
+    running.wait_for(lambda: not service.is_running() or service.status() == psutil.STATUS_ZOMBIE)
+    running.wait_for(lambda: _answers(running, version), seconds=20)
+
+
+def test_a_second_stack_on_the_same_state_is_refused(running: Running) -> None:
+    second = running.mlops("up")
+    assert second.returncode == 1
+    assert f"the loop runs already on {running.home}" in second.stderr
+
+
+def test_a_window_name_that_cannot_be_is_refused_with_what_is_expected(running: Running, tmp_path: Path) -> None:
+    bad = tmp_path / "..parquet"
+    bad.write_bytes(b"PAR1....PAR1")
+    result = running.mlops("window", "add", str(bad), "--window", "../2013-05")
+    assert result.returncode == 1
+    assert "cannot name a window: use 1 to 64 letters" in result.stderr
+
+
+def test_the_demo_goes_on_where_it_stopped_and_leaves_no_process(tmp_path: Path) -> None:
+    first = start(tmp_path / "demo", "demo", "--windows", "1", "--exit")
+    assert first.process.wait(timeout=180) == 0, first.output.read_text()
+    assert first.processes() == []
+    assert "curl -s http://127.0.0.1" in first.output.read_text()
+
+    second = start(tmp_path / "demo", "demo", "--windows", "2")
+    try:
+        second.wait_for(lambda: "Ctrl-C stops it." in second.output.read_text(), seconds=180)
+        assert "holds 1 of the 2 windows; going on from there" in second.output.read_text()
+        assert second.served()["model_version"] == 2
+    finally:
+        second.process.send_signal(signal.SIGINT)
+        second.process.wait(timeout=60)
+    assert second.process.returncode == 0
+    assert second.processes() == [], "Ctrl-C leaves no process behind"
+
+
+def _answers(running: Running, version: int) -> bool:
+    try:
+        return bool(running.served()["model_version"] == version)
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,199 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from sqlalchemy import Connection
+
+from mlops_assets.adapters import ledger as ledger_module
+from mlops_assets.adapters.ledger import Ledger, ProductionMoved, Promotion
+from tests.unit.mlops_assets.small_bundles import request_for
+
+SHA = "0" * 64
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A database that is not there yet."""
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def ledger(url: str) -> Ledger:
+    """An empty ledger."""
+    return Ledger(url)
+
+
+def promote(ledger: Ledger, version: int) -> Promotion:
+    """Takes a version from the intent to the outcome."""
+    now = ledger.production()
+    promotion = ledger.intend(request_for(version, SHA, expected_epoch=now.epoch if now else None))
+    ledger.conclude(promotion.epoch, "done")
+    return promotion
+
+
+def test_an_empty_ledger_knows_no_production(ledger: Ledger) -> None:
+    """Before the first promotion there is none, and nothing is open."""
+    assert ledger.production() is None
+    assert ledger.unfinished() == []
+    assert ledger.history() == []
+
+
+def test_epochs_grow_by_one(ledger: Ledger) -> None:
+    """The service and the evidence name a promotion by its epoch; a roll back is one more."""
+    assert [promote(ledger, version).epoch for version in (1, 2, 3, 2)] == [1, 2, 3, 4]
+    production = ledger.production()
+    assert production is not None
+    assert (production.epoch, production.model_version) == (4, 2)
+
+
+def test_what_was_asked_is_what_is_written(ledger: Ledger, url: str) -> None:
+    """Who, why and on which evidence must survive a restart."""
+    asked = request_for(7, SHA)
+    promotion = ledger.intend(asked)
+    ledger.conclude(promotion.epoch, "done")
+    read = Ledger(url).production()
+    assert read == promotion
+    assert vars(asked).items() <= vars(promotion).items()
+    assert promotion.at.endswith("+00:00")
+
+
+@pytest.mark.parametrize("expected", [None, 1, 3])
+def test_a_request_that_expects_another_production_writes_nothing(ledger: Ledger, expected: int | None) -> None:
+    """Its evidence was gathered against a model that no longer is production, or never was."""
+    promote(ledger, 1)
+    promote(ledger, 2)
+    before = ledger.history()
+    with pytest.raises(ProductionMoved, match="production is of epoch 2"):
+        ledger.intend(request_for(3, SHA, expected_epoch=expected))
+    assert ledger.history() == before
+
+
+def test_a_first_request_that_expects_a_production_writes_nothing(ledger: Ledger) -> None:
+    """The same where there is none."""
+    with pytest.raises(ProductionMoved, match="of epoch 1, but production is of epoch none"):
+        ledger.intend(request_for(1, SHA, expected_epoch=1))
+    assert ledger.history() == []
+
+
+def test_while_a_promotion_is_open_no_other_begins(ledger: Ledger) -> None:
+    """Both would replace the same production, and the second would undo the first without having seen it."""
+    first = ledger.intend(request_for(1, SHA))
+    with pytest.raises(ProductionMoved, match="promotion of epoch 1 is not finished"):
+        ledger.intend(request_for(2, SHA))
+    assert ledger.unfinished() == [first]
+    ledger.conclude(first.epoch, "void")
+    assert ledger.intend(request_for(2, SHA)).epoch == 2
+
+
+def test_a_void_promotion_changes_no_production_and_keeps_its_epoch(ledger: Ledger) -> None:
+    """An epoch that was used once must never name another promotion."""
+    promote(ledger, 1)
+    void = ledger.intend(request_for(2, SHA, expected_epoch=1))
+    ledger.conclude(void.epoch, "void")
+    production = ledger.production()
+    assert production is not None
+    assert production.epoch == 1
+    assert ledger.unfinished() == []
+    assert promote(ledger, 3).epoch == 3
+
+
+@pytest.mark.parametrize("outcomes", [("done", "void"), ("void", "done")])
+def test_the_first_outcome_stays(ledger: Ledger, outcomes: tuple[str, str]) -> None:
+    """A repeated step after a crash must not turn a promotion into its opposite."""
+    promotion = ledger.intend(request_for(1, SHA))
+    for outcome in outcomes:
+        ledger.conclude(promotion.epoch, outcome)  # type: ignore[arg-type]
+    assert ledger.history() == [(promotion, outcomes[0])]
+
+
+def test_the_history_is_complete_and_newest_first(ledger: Ledger) -> None:
+    """Open ones too: they are what a crash left."""
+    promote(ledger, 1)
+    void = ledger.intend(request_for(2, SHA, expected_epoch=1))
+    ledger.conclude(void.epoch, "void")
+    ledger.intend(request_for(3, SHA, expected_epoch=1))
+    history = [(promotion.epoch, promotion.model_version, outcome) for promotion, outcome in ledger.history()]
+    assert history == [(3, 3, "open"), (2, 2, "void"), (1, 1, "done")]
+
+
+def test_of_two_threads_exactly_one_wins(tmp_path: Path) -> None:
+    """Both saw the same production; without the epoch's uniqueness both would replace it."""
+    for attempt in range(10):
+        url = f"sqlite:///{tmp_path / f'{attempt}.db'}"
+        Ledger(url)
+        together = Barrier(4)
+
+        def race(version: int, url: str = url, together: Barrier = together) -> int | None:
+            ledger = Ledger(url)
+            together.wait()
+            try:
+                return ledger.intend(request_for(version, SHA)).epoch
+            except ProductionMoved:
+                return None
+
+        with ThreadPoolExecutor(4) as threads:
+            epochs = list(threads.map(race, range(1, 5)))
+        assert sorted(epochs, key=str) == [1, None, None, None]
+        assert [promotion.epoch for promotion, _ in Ledger(url).history()] == [1]
+
+
+RACER = """
+import sys, time
+from mlops_assets.adapters.ledger import Ledger, ProductionMoved
+from tests.unit.mlops_assets.small_bundles import request_for
+while time.time() < float(sys.argv[2]): pass
+try:
+    print(Ledger(sys.argv[1]).intend(request_for(1, "0" * 64)).epoch)
+except ProductionMoved:
+    print("moved")
+"""
+
+
+def test_of_two_processes_on_a_new_database_exactly_one_wins(url: str) -> None:
+    """They make the tables at the same time, too: the first start of the loop has several processes."""
+    import time
+
+    start = str(time.time() + 2)
+    racers = [
+        subprocess.Popen([sys.executable, "-c", RACER, url, start], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    said = [racer.communicate(timeout=60) for racer in racers]
+    assert sorted(out.decode().strip() for out, _ in said) == ["1", "moved"], said
+
+
+def test_many_openings_of_a_new_database_do_not_collide(tmp_path: Path) -> None:
+    """Making a table that another has made meanwhile must not fail a start."""
+    for attempt in range(5):
+        url = f"sqlite:///{tmp_path / f'{attempt}.db'}"
+        together = Barrier(4)
+
+        def opened(_: int, url: str = url, together: Barrier = together) -> Ledger:
+            together.wait()
+            return Ledger(url)
+
+        with ThreadPoolExecutor(4) as threads:
+            for ledger in threads.map(opened, range(4)):
+                assert ledger.history() == []
+
+
+def test_a_promotion_that_ends_while_another_is_being_taken_is_not_missed(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever it happens between the reads, the one that saw the older production must lose."""
+    look: Callable[[Connection], Promotion | None] = ledger_module._production
+
+    def look_before_another_promotes(connection: Connection) -> Promotion | None:
+        monkeypatch.setattr(ledger_module, "_production", look)
+        seen = look(connection)
+        promote(Ledger(url), 9)
+        return seen
+
+    monkeypatch.setattr(ledger_module, "_production", look_before_another_promotes)
+    with pytest.raises(ProductionMoved):
+        ledger.intend(request_for(1, SHA))
+    assert [(promotion.epoch, promotion.model_version) for promotion, _ in ledger.history()] == [(1, 9)]

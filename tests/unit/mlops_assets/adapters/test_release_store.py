@@ -1,0 +1,214 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_assets.adapters.release_store import ReleaseStore, ServedModel, cases_of, features_of
+from mlops_assets.domain.candidate import export_onnx, score, train
+from serving import release
+from serving.release import Pointer, ReleaseInvalid
+from tests.unit.mlops_assets.small_bundles import small_bundle
+from tests.unit.mlops_assets.small_windows import COLOURS, as_drawn, small_dataset, small_frame
+
+DATASET = small_dataset()
+
+pytestmark = pytest.mark.filterwarnings("ignore:Field onnx:DeprecationWarning")  # of skl2onnx in onnx
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> ReleaseStore:
+    """A release store before its first bundle."""
+    return ReleaseStore(tmp_path / "releases")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A bundle of version 1, somewhere else."""
+    small_bundle(tmp_path / "elsewhere", 1)
+    return tmp_path / "elsewhere"
+
+
+def sha_of(bundle: Path) -> str:
+    """The hash by which a bundle is known."""
+    return release.sha256_of(bundle / release.MANIFEST)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def pointer(version: int, epoch: int, sha: str = "0" * 64) -> Pointer:
+    """A pointer to a bundle."""
+    return Pointer(model_version=version, epoch=epoch, manifest_sha256=sha, promoted_at="2013-01-01T00:00:00+00:00")
+
+
+def test_a_bundle_says_what_it_was_made_of(bundle: Path) -> None:
+    """The service validates requests by it, and the user reads the lineage from it."""
+    manifest = release.verify(bundle, manifest_sha256=sha_of(bundle), model_version=1)
+    assert [feature.name for feature in manifest.features] == list(DATASET.features)
+    assert manifest.features == features_of(DATASET)
+    assert manifest.features[0].minimum == -1000
+    assert manifest.features[3].categories == COLOURS
+    assert (manifest.target, manifest.metrics) == ("late", {"auc": 0.7})
+    assert [(part.window, part.data_version) for part in manifest.training_windows] == [
+        ("2013-01", "aaaa"),
+        ("2013-02", "bbbb"),
+    ]
+    assert manifest.validation_window.window == "2013-02"
+    assert (manifest.dagster_run_id, manifest.mlflow_run_id) == ("run", "mlflow-1")
+    assert set(manifest.files) == {release.MODEL, release.CASES}
+
+
+def test_a_unit_stands_with_the_description() -> None:
+    """The service's documentation shows one text."""
+    features = {"t": {"type": "float", "unit": "degF", "description": "Temperature"}, "n": {"type": "integer"}}
+    assert [feature.description for feature in features_of(small_dataset(features=features))] == [
+        "Temperature [degF]",
+        "",
+    ]
+
+
+def test_cases_are_rows_as_a_client_sends_them() -> None:
+    """Whole numbers as such, null as null, and the very answers of the pipeline."""
+    frame = as_drawn(small_frame(60))
+    answers = np.linspace(0, 1, 60)
+    cases = cases_of(DATASET, frame, answers)
+    assert [case.probability for case in cases] == answers.tolist()
+    for case, (_, row) in zip(cases, frame.iterrows(), strict=True):
+        assert list(case.row) == list(DATASET.features)
+        assert isinstance(case.row["visits"], int)
+        assert case.row["amount"] == float(row["amount"])
+        assert case.row["age"] == (None if np.isnan(row["age"]) else float(row["age"]))
+        assert case.row["plan"] == (None if pd.isna(row["plan"]) else row["plan"])
+
+
+def test_fewer_answers_than_rows_make_no_cases() -> None:
+    """A case with another row's answer would fail a good release."""
+    with pytest.raises(ValueError, match="shorter"):
+        cases_of(DATASET, as_drawn(small_frame(3)), np.array([0.5]))
+
+
+def test_a_published_bundle_is_the_bundle(releases: ReleaseStore, bundle: Path) -> None:
+    """Byte by byte, and nothing beside it."""
+    releases.publish(bundle, model_version=1, manifest_sha256=sha_of(bundle))
+    assert contents(releases.folder) == {f"1/{name}": content for name, content in contents(bundle).items()}
+    assert releases.cases(1) == []
+
+
+def test_publishing_twice_changes_nothing(releases: ReleaseStore, bundle: Path) -> None:
+    """A step of a promotion is repeated after a crash, while the service has the files open."""
+    for _ in range(2):
+        releases.publish(bundle, model_version=1, manifest_sha256=sha_of(bundle))
+        inodes = {path.name: path.stat().st_ino for path in (releases.folder / "1").iterdir()}
+    releases.publish(bundle, model_version=1, manifest_sha256=sha_of(bundle))
+    assert {path.name: path.stat().st_ino for path in (releases.folder / "1").iterdir()} == inodes
+
+
+@pytest.mark.parametrize("name", [release.MODEL, release.CASES, release.MANIFEST])
+def test_a_bundle_with_a_changed_byte_is_not_published(releases: ReleaseStore, bundle: Path, name: str) -> None:
+    """What the gate judged is what is served, or nothing is."""
+    sha = sha_of(bundle)
+    content = bytearray((bundle / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / name).write_bytes(bytes(content))
+    with pytest.raises(ReleaseInvalid):
+        releases.publish(bundle, model_version=1, manifest_sha256=sha)
+    assert contents(releases.folder) == {}
+
+
+def break_off(bundle: Path) -> None:
+    """The model is gone."""
+    (bundle / release.MODEL).unlink()
+
+
+def put_beside(bundle: Path) -> None:
+    """A file that nobody judged."""
+    (bundle / "extra.pkl").write_bytes(b"x")
+
+
+def put_folder(bundle: Path) -> None:
+    """A folder where files belong."""
+    (bundle / "nested").mkdir()
+
+
+def link_model(bundle: Path) -> None:
+    """The model lies elsewhere and can change there."""
+    shutil.move(bundle / release.MODEL, bundle.parent / "model.onnx")
+    (bundle / release.MODEL).symlink_to(bundle.parent / "model.onnx")
+
+
+@pytest.mark.parametrize("spoil", [break_off, put_beside, put_folder, link_model, shutil.rmtree])
+def test_a_bundle_of_other_files_is_not_published(releases: ReleaseStore, bundle: Path, spoil: object) -> None:
+    """Each with the exception that voids the promotion: any other would leave it open for ever."""
+    sha = sha_of(bundle)
+    assert callable(spoil)
+    spoil(bundle)
+    with pytest.raises(ReleaseInvalid):
+        releases.publish(bundle, model_version=1, manifest_sha256=sha)
+    assert contents(releases.folder) == {}
+
+
+def test_a_bundle_of_another_version_is_not_published(releases: ReleaseStore, bundle: Path) -> None:
+    """Two versions must not share a name."""
+    with pytest.raises(ReleaseInvalid, match="is of version 1, expected 2"):
+        releases.publish(bundle, model_version=2, manifest_sha256=sha_of(bundle))
+    assert contents(releases.folder) == {}
+
+
+def test_a_broken_copy_is_replaced(releases: ReleaseStore, bundle: Path) -> None:
+    """A disk that lost a byte must not keep a version from ever being promoted again."""
+    sha = sha_of(bundle)
+    releases.publish(bundle, model_version=1, manifest_sha256=sha)
+    (releases.folder / "1" / release.MODEL).write_bytes(b"broken")
+    releases.publish(bundle, model_version=1, manifest_sha256=sha)
+    release.verify(releases.folder / "1", manifest_sha256=sha, model_version=1)
+
+
+def test_a_bundle_that_does_not_match_leaves_the_published_one(releases: ReleaseStore, bundle: Path) -> None:
+    """It may be the one that is served."""
+    releases.publish(bundle, model_version=1, manifest_sha256=sha_of(bundle))
+    before = contents(releases.folder)
+    with pytest.raises(ReleaseInvalid):
+        releases.publish(bundle, model_version=1, manifest_sha256="f" * 64)
+    assert contents(releases.folder) == before
+
+
+def test_the_pointer_only_moves_to_newer_epochs(releases: ReleaseStore) -> None:
+    """A late or repeated step must not bring an older model back."""
+    releases.folder.mkdir()
+    assert releases.pointer() is None
+    moves = [((1, 1), (1, 1)), ((2, 3), (2, 3)), ((1, 2), (2, 3)), ((9, 3), (2, 3)), ((1, 4), (1, 4))]
+    for (version, epoch), then in moves:
+        releases.point_to(pointer(version, epoch))
+        assert releases.pointer() == pointer(*then)
+    assert list(contents(releases.folder)) == [release.POINTER]
+
+
+def test_production_is_scored_only_when_it_is_whole(releases: ReleaseStore, tmp_path: Path) -> None:
+    """A candidate compared with a broken production would win against nothing."""
+    frame = as_drawn(small_frame(300))
+    fitted = train(DATASET, frame)
+    sha = small_bundle(tmp_path / "real", 1, model=export_onnx(fitted))
+    assert releases.production() is None
+    releases.publish(tmp_path / "real", model_version=1, manifest_sha256=sha)
+    releases.point_to(pointer(1, 1, sha))
+    production = releases.production()
+    assert production is not None
+    now, manifest, model = production
+    assert (now.epoch, manifest.model_version) == (1, 1)
+    assert np.allclose(model.score(frame), score(fitted, DATASET, frame), atol=1e-6, rtol=0)
+    (releases.folder / "1" / release.MODEL).write_bytes(b"other")
+    with pytest.raises(ReleaseInvalid, match=release.MODEL):
+        releases.production()
+
+
+def test_a_frame_of_another_order_or_index_scores_the_same() -> None:
+    """Frames come filtered and sampled, so their index is not 0, 1, 2."""
+    frame = as_drawn(small_frame(300))
+    model = ServedModel(export_onnx(train(DATASET, frame)), features_of(DATASET))
+    scores = model.score(frame)
+    odd = frame.iloc[::-2][list(reversed(frame.columns))]
+    assert np.array_equal(model.score(odd), scores[::-2])

@@ -1,0 +1,73 @@
+"""Small release bundles, and a registry on a folder that hands them out: what the tests of promotions start from."""
+
+import shutil
+from pathlib import Path
+
+from mlops_assets.adapters.ledger import Request
+from mlops_assets.adapters.release_store import Lineage, write_bundle
+from serving import release
+from serving.release import Case
+from tests.unit.mlops_assets.small_windows import small_dataset
+
+
+def small_bundle(folder: Path, version: int, *, model: bytes = b"a model", cases: list[Case] | None = None) -> str:
+    """Fills a new folder with a bundle of the small contract; gives its manifest's hash."""
+    folder.mkdir(parents=True)
+    return write_bundle(
+        folder,
+        model=model + b" of version %d" % version if model == b"a model" else model,
+        cases=cases or [],
+        dataset=small_dataset(),
+        lineage=Lineage(
+            model_name="small",
+            model_version=version,
+            training_windows={"2013-01": "aaaa", "2013-02": "bbbb"},
+            validation_window=("2013-02", "bbbb"),
+            dagster_run_id="run",
+            mlflow_run_id=f"mlflow-{version}",
+        ),
+        metrics={"auc": 0.7},
+    )
+
+
+class FolderRegistry:
+    """A model registry with a folder for each version and a file for the alias `production`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._alias = folder / "production"
+
+    def add(self, version: int) -> str:
+        """Registers a version; gives its bundle's hash."""
+        return small_bundle(self.folder / str(version), version)
+
+    def spoil(self, version: int) -> None:
+        """Changes a byte of a version's bundle."""
+        model = self.folder / str(version) / release.MODEL
+        model.write_bytes(model.read_bytes() + b"!")
+
+    @property
+    def production(self) -> int | None:
+        """The version that has the alias."""
+        return int(self._alias.read_text()) if self._alias.exists() else None
+
+    def download_bundle(self, version: int, folder: Path) -> Path:
+        """Copies a version's release bundle below `folder` and says where."""
+        return Path(shutil.copytree(self.folder / str(version), folder / "release"))
+
+    def move_production(self, version: int) -> None:
+        """Sets the alias."""
+        self._alias.write_text(str(version))
+
+
+def request_for(version: int, manifest_sha256: str, *, expected_epoch: int | None = None) -> Request:
+    """What is asked for: this version, in place of the production of that epoch."""
+    return Request(
+        model_version=version,
+        expected_epoch=expected_epoch,
+        actor="test",
+        reason=f"version {version} is better",
+        manifest_sha256=manifest_sha256,
+        evidence_sha256="e" * 64,
+        dagster_run_id="run",
+    )
