@@ -35,11 +35,14 @@ class WindowHistory:
     landed_at: float | None = None
     running: str | None = None
     """The job that works on it now."""
+    run_id: str | None = None
+    """Its newest Dagster run."""
 
     @property
     def handled(self) -> bool:
-        """Whether nothing more will happen to it by itself."""
-        return self.running is None and (self.verdict is not None or self.decision == "no drift")
+        """Whether the loop has done with it all that there is to do."""
+        done = self.verdict in ("promoted", "refused", "unfit") or self.decision == "no drift"
+        return self.running is None and done
 
 
 @contextmanager
@@ -65,18 +68,22 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
     """What happened to one window."""
     runs = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": window}), limit=20)
     running = next((run.job_name for run in runs if run.status in UNFINISHED), None)
+    run_id = runs[0].run_id if runs else None
     ingests = [run for run in runs if run.job_name == window_job.name]
     data = _newest(instance, "data_window", window)
     fault = None
     if ingests and running is None and (data is None or data.run_id != ingests[0].run_id):
         fault = _fault(instance, ingests[0])
     if data is None:
-        return WindowHistory(window, running=running, fault=fault, verdict="unfit" if fault else None)
+        crashed = bool(ingests) and ingests[0].status == dg.DagsterRunStatus.FAILURE
+        verdict = "failed" if crashed else "unfit"
+        return WindowHistory(window, running=running, run_id=run_id, fault=fault, verdict=verdict if fault else None)
     history = WindowHistory(
         window,
         rows=int(_value(data, "rows")),
         landed_at=_value(data, "landed_at"),
         running=running,
+        run_id=run_id,
         fault=fault,
     )
     drift = _newest(instance, "drift_report", window)
