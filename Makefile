@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-unit test-integration test-end-to-end check checks lock clean bench-%
+.PHONY: help setup demo up test test-unit test-integration test-end-to-end check checks picture lock clean bench-%
 
 ARGS ?=
 VENV := .venv
@@ -46,6 +46,9 @@ checks: $(INSTALLED) ## Run the asset checks on small windows; fails when one fa
 
 bench-%: $(INSTALLED) ## Run benchmarks/NAME (bench-loop); JSON=FILE writes the figures too
 	$(BIN)/python -m benchmarks.$* $(if $(JSON),--json $(JSON)) $(ARGS)
+
+picture: ## Take the README's picture from a running loop (needs Debian's chromium)
+	docs/pictures/take-lineage
 
 lock: ## Pin the newest versions that fit, with hashes (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --upgrade \

@@ -31,7 +31,7 @@ CASES = 50
     partitions_def=window_partitions,
     deps=["data_window", "drift_report"],
     check_specs=GATE,
-    group_name="model",
+    group_name="loop",
     owners=["team:ml"],
     kinds={"scikitlearn", "mlflow", "onnx"},
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),

@@ -16,7 +16,7 @@ from mlops_assets.resources import ReportsResource
 @dg.asset(
     partitions_def=window_partitions,
     deps=["data_window"],
-    group_name="drift",
+    group_name="loop",
     owners=["team:ml"],
     kinds={"evidently"},
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),

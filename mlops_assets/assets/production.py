@@ -15,7 +15,7 @@ from serving.release import ReleaseInvalid
 @dg.asset(
     deps=[dg.AssetDep("candidate_model", partition_mapping=dg.LastPartitionMapping())],
     output_required=False,
-    group_name="model",
+    group_name="loop",
     owners=["team:ml"],
     kinds={"mlflow"},
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 import dagster as dg
+import pandas as pd
 
 from mlops_assets.adapters.landing import Landing
 from mlops_assets.adapters.window_store import WindowStore
@@ -21,7 +22,7 @@ from mlops_assets.partitions import window_partitions
     partitions_def=window_partitions,
     check_specs=[WINDOW_CAN_BE_READ, WINDOW_HOLDS_ITS_CONTRACT],
     output_required=False,
-    group_name="data",
+    group_name="loop",
     owners=["team:data"],
     kinds={"duckdb", "parquet"},
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
@@ -69,6 +70,12 @@ def data_window(
             "landed_at": dg.MetadataValue.timestamp(landed.stat().st_mtime),
             "stored_at": dg.MetadataValue.timestamp(time.time()),
             "ignored_columns": dg.MetadataValue.json(list(stored.ignored_columns)),
-            "preview": dg.MetadataValue.md(windows.preview(stored).to_markdown(index=False)),
+            "preview": _table(windows.preview(stored)),
         },
+    )
+
+
+def _table(frame: pd.DataFrame) -> dg.MetadataValue:
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: str(value) for name, value in row.items()}) for row in frame.to_dict("records")]
     )

@@ -68,7 +68,7 @@ def demo(settings: Settings, console: Console, *, windows: int, leave: bool, fre
             replay.demand_served()
         except KeyboardInterrupt:
             return
-        console.print("Every window was handled. The loop is running:")
+        console.print("\nEvery window was handled. The loop is running:")
         print_addresses(settings, console)
         console.print(f"\n{_curl(settings)}\n", soft_wrap=True, highlight=False, markup=False)
         if not leave:

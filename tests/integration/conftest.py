@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,9 +124,16 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def loop(tmp_path: Path, empty_mlflow: Path) -> Iterator[Loop]:
     """A loop that has seen nothing yet."""
-    contract = tmp_path / "small.toml"
+    with new_loop(tmp_path, empty_mlflow) as loop:
+        yield loop
+
+
+@contextmanager
+def new_loop(folder: Path, empty_mlflow: Path) -> Iterator[Loop]:
+    """A loop in a folder of its own."""
+    contract = folder / "small.toml"
     contract.write_text(CONTRACT)
-    settings = Settings(home=tmp_path / "home", dataset=contract, watch_seconds=0)
+    settings = Settings(home=folder / "home", dataset=contract, watch_seconds=0)
     settings.landing.mkdir(parents=True)
     shutil.copyfile(empty_mlflow, settings.state / "mlflow.db")
     with dg.DagsterInstance.ephemeral(settings={"python_logs": {"python_log_level": "WARNING"}}) as instance:
