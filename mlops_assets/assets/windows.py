@@ -77,5 +77,5 @@ def data_window(
 
 def _table(frame: pd.DataFrame) -> dg.MetadataValue:
     return dg.MetadataValue.table(
-        [dg.TableRecord({name: str(value) for name, value in row.items()}) for row in frame.to_dict("records")]
+        [dg.TableRecord({str(name): str(value) for name, value in row.items()}) for row in frame.to_dict("records")]
     )
