@@ -61,7 +61,7 @@ def windows_table(windows: list[WindowHistory]) -> Table:
 
 def columns_table(*more: str, title: str | None = None) -> Table:
     """An empty table of windows, narrow enough for a terminal of 80 columns."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, pad_edge=False)
     for column in (*WINDOW_COLUMNS, *more):
         left = column in ("window", "decision", "verdict")
         table.add_column(column.replace(" ", "\n"), justify="left" if left else "right", no_wrap=True)
