@@ -50,9 +50,12 @@ bench-%: $(INSTALLED) ## Run benchmarks/NAME (bench-loop); JSON=FILE writes the 
 picture: ## Take the README's picture from a running loop (needs Debian's chromium)
 	docs/pictures/take-lineage
 
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade \
+  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q
+
 lock: ## Pin the newest versions that fit, with hashes (needs uv)
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --upgrade \
-	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements.lock
+	$(COMPILE) --all-extras -o requirements.lock
+	$(COMPILE) --extra serving --constraint requirements.lock -o deploy/serving.lock
 
 clean: ## Remove the environment (the state in .mlops stays)
 	rm -rf $(VENV)
