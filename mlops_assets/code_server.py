@@ -19,7 +19,7 @@ class _WarmContext:
     """Stands in for `multiprocessing` in Dagster's gRPC server, which asks it for the context "spawn" alone."""
 
     @staticmethod
-    def get_context(method: str) -> multiprocessing.context.BaseContext:
+    def get_context(method: str) -> multiprocessing.context.ForkServerContext:
         if method != "spawn":
             raise RuntimeError(f"Dagster's server asked for the start method {method!r}; this was written for 'spawn'")
         context = multiprocessing.get_context("forkserver")

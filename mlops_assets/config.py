@@ -88,8 +88,15 @@ class Settings(BaseSettings):
         return f"http://{LOOPBACK}:{self.dagster_port}"
 
     @property
+    def mlflow_is_served_elsewhere(self) -> bool:
+        """Whether the tracking URI is a server, and not a database that the loop serves itself."""
+        return (self.tracking_uri or "").startswith("http")
+
+    @property
     def mlflow_url(self) -> str:
         """MLflow's pages."""
+        if self.mlflow_is_served_elsewhere:
+            return self.mlflow_uri
         return f"http://{LOOPBACK}:{self.mlflow_port}"
 
     @property

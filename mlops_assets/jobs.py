@@ -11,6 +11,7 @@ window_job = dg.define_asset_job(
 training_job = dg.define_asset_job(
     "training_job",
     selection=dg.AssetSelection.assets("candidate_model", "production_model"),
+    tags={"mlops/lane": "training"},  # one at a time, see dagster.yaml
     executor_def=dg.in_process_executor,
     description="A candidate is trained and compared; what the gate lets through becomes production.",
 )

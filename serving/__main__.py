@@ -1,5 +1,6 @@
 """`python -m serving`: runs the service until it gets SIGTERM or SIGINT."""
 
+import argparse
 import logging
 
 import uvicorn
@@ -13,6 +14,11 @@ GRACE_SECONDS = 3
 
 def main() -> None:
     """Reads the settings and serves."""
+    argparse.ArgumentParser(
+        prog="python -m serving",
+        description="Serves the released model. Settings are environment variables: "
+        + ", ".join(f"SERVING_{name.upper()}={field.default}" for name, field in Settings.model_fields.items()),
+    ).parse_args()
     settings = Settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     uvicorn.run(

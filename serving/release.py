@@ -16,6 +16,8 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 CASES = "cases.json"
 POINTER = "production.json"
+TOLERANCE = 1e-6
+"""How far an answer may lie from a case's probability; float32 tells apart steps of 6e-8 below 1."""
 
 FeatureType = Literal["float", "integer", "category"]
 FeatureValue = float | int | str | None

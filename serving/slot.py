@@ -12,11 +12,8 @@ from pathlib import Path
 import msgspec
 
 from serving.predictor import PredictionFailed, Predictor
-from serving.release import CASES, MODEL, Case, Manifest, Pointer, ReleaseInvalid, Row, read_cases, verify
+from serving.release import CASES, MODEL, TOLERANCE, Case, Manifest, Pointer, ReleaseInvalid, Row, read_cases, verify
 from serving.rows import Rows, RowsInvalid
-
-TOLERANCE = 1e-6
-"""Between a case's probability and the answer; float32 tells apart steps of 6e-8 below 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

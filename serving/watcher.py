@@ -42,6 +42,8 @@ class Watcher:
     async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
         """Looks once before requests are accepted, and then until the app ends."""
         await asyncio.to_thread(self.look)
+        if self._serving.slot is None:
+            logger.warning("there is nothing to serve in %s yet", self._releases.absolute())
         watching = asyncio.create_task(self._watch())
         try:
             yield

@@ -4,10 +4,10 @@ Here belongs telling which files are there and whether they are complete. Readin
 """
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlops_assets.adapters.files import copy_atomically
 from mlops_assets.domain.windows import WINDOW_NAME, WindowUnfit, window_name
 
 SUFFIX = ".parquet"
@@ -25,7 +25,7 @@ class LandedFile:
     age_seconds: float
     """Since it was last written to."""
     looks_complete: bool
-    """Begins and ends as a Parquet file does."""
+    """Begins and ends as a Parquet file does; not where it cannot be read, so that its check comes to say why."""
 
 
 class Landing:
@@ -40,7 +40,8 @@ class Landing:
         Args:
             now: Seconds since the epoch.
         """
-        return [_look_at(path, now) for path in self._entries() if _names_a_window(path)]
+        looked_at = [_look_at(path, now) for path in self._entries() if _names_a_window(path)]
+        return [file for file in looked_at if file is not None]
 
     def ignored(self) -> list[str]:
         """Names in the folder that no window will be made of."""
@@ -55,26 +56,29 @@ class Landing:
 
         Raises:
             WindowNameInvalid: the name (the file's own where none is given) cannot name a window.
-            WindowUnfit: it is not a Parquet file, or that window has landed already.
+            WindowUnfit: it is not a Parquet file, that window has landed already, or the file cannot be copied.
         """
+        try:
+            return self._add(file, window)
+        except OSError as error:
+            raise WindowUnfit(f"{file} cannot be copied into {self.folder}: {error}") from error
+
+    def _add(self, file: Path, window: str | None) -> Path:
         if not file.is_file():
             raise WindowUnfit(f"{file}: there is no such file")
-        if file.suffix != SUFFIX or not _looks_complete(file):
+        if file.suffix != SUFFIX:
+            raise WindowUnfit(f"{file}: its name must end in {SUFFIX}; only Parquet files are windows")
+        if not _looks_complete(file):
             raise WindowUnfit(f"{file}: is not a complete Parquet file; write the window as `<window>{SUFFIX}`")
         target = self.path_of(window or file.stem)
         taken = WindowUnfit(f"{target.name} has landed already; remove it from {self.folder} to land it anew")
         if target.exists():
             raise taken
         self.folder.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.tmp")
-        shutil.copyfile(file, beside)
-        # A hard link fails where the name is taken by now; a rename would overwrite.
         try:
-            os.link(beside, target)
+            copy_atomically(file, target)
         except FileExistsError as error:
             raise taken from error
-        finally:
-            beside.unlink()
         return target
 
     def _entries(self) -> list[Path]:
@@ -92,14 +96,21 @@ def _names_a_window(path: Path) -> bool:
     )
 
 
-def _look_at(path: Path, now: float) -> LandedFile:
-    stat = path.stat()
+def _look_at(path: Path, now: float) -> LandedFile | None:
+    """None where the file was removed meanwhile."""
+    try:
+        stat = path.stat()
+        looks_complete = _looks_complete(path)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        looks_complete = False
     return LandedFile(
         window=path.stem,
         path=path,
         fingerprint=f"{stat.st_size}-{stat.st_mtime_ns}",
         age_seconds=now - stat.st_mtime,
-        looks_complete=_looks_complete(path),
+        looks_complete=looks_complete,
     )
 
 

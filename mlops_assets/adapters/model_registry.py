@@ -5,13 +5,14 @@ belong runs, versions, aliases and tags. What makes a version production belongs
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mlops_assets.domain.gate import Evidence
+from serving.release import ReleaseInvalid
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -178,13 +179,37 @@ class ModelRegistry:
             raise EvidenceMissing(f"the evidence of version {version} is not the one that the gate wrote")
         return evidence
 
+    def candidate_of(self, dagster_run_ids: Collection[str | None]) -> int | None:
+        """The newest version that one of these runs registered and judged; None where there is none."""
+        found = self._client().search_model_versions(f"name = '{self.model_name}'")
+        judged = [
+            int(version.version)
+            for version in found
+            if version.tags.get("dagster_run_id") in dagster_run_ids and EVIDENCE_TAG in version.tags
+        ]
+        return max(judged, default=None)
+
     def candidate_version(self) -> int | None:
         """The version that has the alias `candidate`; None before the first."""
         return self._alias(CANDIDATE)
 
     def download_bundle(self, version: int, folder: Path) -> Path:
-        """Copies a version's release bundle below `folder` and says where."""
-        return Path(self._client().download_artifacts(str(self._version(version).run_id), BUNDLE, str(folder)))
+        """Copies a version's release bundle below `folder` and says where.
+
+        Raises:
+            ReleaseInvalid: it is gone, with its version or alone. Any other failure may pass.
+        """
+        from mlflow.exceptions import MlflowException
+
+        gone = f"the release bundle of version {version} is gone from MLflow"
+        try:
+            return Path(self._client().download_artifacts(str(self._version(version).run_id), BUNDLE, str(folder)))
+        except OSError as error:
+            raise ReleaseInvalid(gone) from error
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise ReleaseInvalid(gone) from error
+            raise
 
     def move_production(self, version: int) -> None:
         """Sets the alias `production` and the versions' status tags.

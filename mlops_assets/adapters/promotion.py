@@ -66,7 +66,9 @@ class Promoter:
         return unfinished
 
     def _publish(self, promotion: Promotion) -> None:
-        """Up to here nothing has moved: a bundle that is not the judged one makes the promotion void."""
+        """Up to here nothing has moved: a bundle that is gone, or not the judged one, makes the promotion void."""
+        if self._releases.holds(promotion.model_version, manifest_sha256=promotion.manifest_sha256):
+            return
         try:
             with TemporaryDirectory() as folder:
                 bundle = self._registry.download_bundle(promotion.model_version, Path(folder))

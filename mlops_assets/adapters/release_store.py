@@ -75,6 +75,20 @@ class ReleaseStore:
         manifest = release.verify(bundle, manifest_sha256=pointer.manifest_sha256, model_version=pointer.model_version)
         return pointer, manifest, ServedModel((bundle / release.MODEL).read_bytes(), manifest.features)
 
+    def holds(self, model_version: int, *, manifest_sha256: str) -> bool:
+        """Whether the bundle is published and whole."""
+        try:
+            release.verify(
+                self.folder / str(model_version), manifest_sha256=manifest_sha256, model_version=model_version
+            )
+        except release.ReleaseInvalid:
+            return False
+        return True
+
+    def seconds_since_pointed(self, *, now: float) -> float:
+        """How long ago the pointer was replaced last; `now` is in seconds since the epoch."""
+        return now - (self.folder / release.POINTER).stat().st_mtime
+
     def cases(self, model_version: int) -> list[Case]:
         """A published bundle's rows with known answers."""
         return release.read_cases(self.folder / str(model_version))
@@ -115,8 +129,9 @@ def features_of(dataset: Dataset) -> tuple[Feature, ...]:
             type=feature.type,
             nullable=feature.nullable,
             description=f"{feature.description} [{feature.unit}]" if feature.unit else feature.description,
-            minimum=feature.range[0] if feature.range else None,
-            maximum=feature.range[1] if feature.range else None,
+            # Rows are judged before they become float32, and served after: 0.1 becomes 0.10000000149.
+            minimum=min(feature.range[0], float(np.float32(feature.range[0]))) if feature.range else None,
+            maximum=max(feature.range[1], float(np.float32(feature.range[1]))) if feature.range else None,
             categories=feature.categories,
         )
         for name, feature in dataset.features.items()
@@ -171,5 +186,6 @@ def _as_json(value: object, kind: str) -> release.FeatureValue:
         return None
     if kind == "category":
         return str(value)
-    number = float(value)  # type: ignore[arg-type]
+    # The shortest text that is this float32: 39.02, and not 39.02000045776367.
+    number = float(str(np.float32(value)))  # type: ignore[arg-type]
     return int(number) if kind == "integer" else number

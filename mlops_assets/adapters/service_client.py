@@ -5,10 +5,7 @@ from collections.abc import Sequence
 import httpx
 import msgspec
 
-from serving.release import Case, Row
-
-TOLERANCE = 1e-6
-"""How far an answer may lie from the pipeline's: the service computes in float32."""
+from serving.release import TOLERANCE, Case, Row
 
 
 class ServiceUnavailable(Exception):

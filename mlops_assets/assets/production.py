@@ -25,13 +25,16 @@ def production_model(
     registry: dg.ResourceParam[ModelRegistry],
     promoter: dg.ResourceParam[Promoter],
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """The newest candidate becomes production: ledger, release, alias, pointer, in this order and exactly once.
+    """The run's candidate becomes production: ledger, release, alias, pointer, in this order and exactly once.
 
     It asks the gate again with the stored evidence, so no selection of assets or checks walks around it. After a
-    refusal in the same run it is skipped; asked for by hand without valid evidence it fails with what is missing.
+    refusal in the same run it is skipped. Asked for by hand it takes the newest candidate, and fails with what is
+    missing where its evidence does not allow a promotion.
     """
     promoter.reconcile()
-    version = registry.candidate_version()
+    # The run's own candidate, and not the newest: another window's may have been registered meanwhile.
+    own = registry.candidate_of({context.run.run_id, context.run.parent_run_id, context.run.root_run_id} - {None})
+    version = own or registry.candidate_version()
     if version is None:
         raise dg.Failure("there is no candidate: materialize candidate_model first", allow_retries=False)
     production = promoter.ledger.production()
@@ -47,7 +50,7 @@ def production_model(
     found += _failed_checks(context.instance, evidence)
     if found:
         refusal = f"version {version} is not promoted: {'; '.join(found)}"
-        if not _judged_in(context.run, evidence):
+        if own is None:
             raise dg.Failure(refusal, allow_retries=False)
         context.log.info(refusal)
         return
@@ -67,11 +70,6 @@ def production_model(
     except (ProductionMoved, ReleaseInvalid) as error:
         raise dg.Failure(f"version {version} is not promoted: {error}", allow_retries=False) from error
     yield _materialized(version, promotion.epoch, reason, evidence)
-
-
-def _judged_in(run: dg.DagsterRun, evidence: Evidence) -> bool:
-    """Whether the candidate was judged in this run, or in the one that this run retries."""
-    return evidence.dagster_run_id in (run.run_id, run.parent_run_id, run.root_run_id)
 
 
 def _failed_checks(instance: dg.DagsterInstance, evidence: Evidence) -> list[str]:

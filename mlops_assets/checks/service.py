@@ -7,6 +7,7 @@ import dagster as dg
 
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
+from serving.release import ReleaseInvalid
 
 
 @dg.asset_check(
@@ -23,11 +24,11 @@ def service_answers_as_released(
 
 def judge_service(service: ServiceClient, releases: ReleaseStore) -> tuple[bool, str]:
     """Whether the service answers as released, and what was found."""
-    pointer = releases.pointer()
-    if pointer is None:
-        return False, "nothing is released yet"
-    cases = releases.cases(pointer.model_version)
     try:
+        pointer = releases.pointer()
+        if pointer is None:
+            return False, "nothing is released yet"
+        cases = releases.cases(pointer.model_version)
         served = service.served()
         if served.epoch != pointer.epoch:
             return False, (
@@ -35,7 +36,7 @@ def judge_service(service: ServiceClient, releases: ReleaseStore) -> tuple[bool,
                 f"(version {pointer.model_version}); refused: {served.refused}"
             )
         wrong = service.wrong_answers(cases, model_version=pointer.model_version)
-    except ServiceUnavailable as error:
+    except (ReleaseInvalid, ServiceUnavailable) as error:
         return False, str(error)
     if wrong:
         return False, f"{len(wrong)} of {len(cases)} cases are answered otherwise, first: {wrong[0]}"

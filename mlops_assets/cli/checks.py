@@ -2,6 +2,7 @@
 
 import shutil
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.recovery import prepare
 from mlops_assets.cli.stack import free_port, service_process
 from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import FLIGHTS
 from mlops_assets.datasets.flights import write_windows
 from mlops_assets.definitions import build_definitions
 from mlops_assets.jobs import training_job, window_job
@@ -42,10 +44,11 @@ def run_checks(console: Console, folder: Path | None) -> bool:
     Returns:
         Whether every check passed.
     """
+    warnings.simplefilter("ignore")  # of libraries about themselves
     table = Table("window", "check", "verdict", "found", box=SIMPLE_HEAD)
     passed = True
     with TemporaryDirectory() as home:
-        settings = Settings(home=Path(home), service_port=free_port())
+        settings = _own_settings(Path(home), folder)
         windows = _land(settings, folder)
         prepare(settings)
         with (
@@ -64,6 +67,12 @@ def run_checks(console: Console, folder: Path | None) -> bool:
                 )
     console.print(table)
     return passed
+
+
+def _own_settings(home: Path, folder: Path | None) -> Settings:
+    """Settings that share nothing with the user's loop but, for the user's own windows, the dataset."""
+    dataset = FLIGHTS if folder is None else Settings().dataset
+    return Settings(home=home, dataset=dataset, service_port=free_port(), MLFLOW_TRACKING_URI=None)
 
 
 def _land(settings: Settings, folder: Path | None) -> list[str]:
@@ -92,8 +101,8 @@ def _evaluations(
             yield from ((window, evaluation) for evaluation in evaluations)
             if not all(evaluation.passed for evaluation in evaluations):
                 break
-    until = time.monotonic() + FOLLOW_SECONDS
     service, releases = ServiceClient(settings.service_url), ReleaseStore(settings.releases)
+    until = time.monotonic() + (FOLLOW_SECONDS if releases.pointer() else 0)
     while not (verdict := judge_service(service, releases))[0] and time.monotonic() < until:
         time.sleep(0.2)
     passed, found = verdict

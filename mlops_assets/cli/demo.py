@@ -63,12 +63,9 @@ def demo(settings: Settings, console: Console, *, windows: int, leave: bool, fre
         lines = replay.earlier(months)
         if lines:
             console.print(f"{settings.state} holds {len(lines)} of the {len(months)} windows; going on from there.")
-        try:
-            _show(replay, lines, months, console)
-            replay.demand_served()
-        except KeyboardInterrupt:
-            return
-        console.print("\nEvery window was handled. The loop is running:")
+        _show(replay, lines, months, console)
+        replay.demand_served()
+        console.print(f"\nEvery window was handled. {'It was' if leave else 'The loop is'} running at:")
         print_addresses(settings, console)
         console.print(f"\n{_curl(settings)}\n", soft_wrap=True, highlight=False, markup=False)
         if not leave:
@@ -89,8 +86,7 @@ class Replay:
     def earlier(self, months: tuple[str, ...]) -> list[Line]:
         """The lines of the months that were handled before."""
         histories = [self._history(month) for month in months]
-        serves = self._served_version()
-        return [Line(history, serves=serves, doing="earlier") for history in histories if history.handled]
+        return [Line(history, doing="earlier") for history in histories if history.handled]
 
     def follow(self, file: Path) -> Iterator[Line]:
         """Lands a window and yields its line until it is handled and the service answers with what is production.
@@ -140,6 +136,7 @@ class Replay:
 
 def _show(replay: Replay, lines: list[Line], months: tuple[str, ...], console: Console) -> None:
     earlier = {line.history.window for line in lines}
+    said = ""
     to_come = tuple(month for month in months if month not in earlier)
     with TemporaryDirectory() as folder, _live(console) as live:
         live.update(_view(lines, f"Preparing {len(to_come)} windows of flights ..."))
@@ -147,6 +144,9 @@ def _show(replay: Replay, lines: list[Line], months: tuple[str, ...], console: C
             for line in replay.follow(file):
                 doing = f"window {number} of {len(to_come)}: {line.history.window} {line.doing}"
                 live.update(_view([*lines, line], doing))
+                if doing != said and not console.is_terminal:
+                    console.print(doing)  # a file or a CI log shows no live table
+                said = doing
             lines.append(line)
         live.update(_view(lines, None))
 
@@ -189,10 +189,18 @@ def _forget(settings: Settings) -> None:
     if not settings.state.exists():
         return
     with only_stack(settings):
-        strangers = {path.name for path in settings.state.iterdir()} - OWN
+        strangers = {path.name for path in settings.state.iterdir() if not _is_incidental(path)} - OWN
+        strangers |= {path.name for path in settings.landing.glob("*") if path.stem not in WINDOWS}
         if strangers:
-            raise UserError(f"{settings.state} holds what the loop did not make ({min(strangers)}); remove it by hand")
+            raise UserError(
+                f"{settings.state} holds what the demo did not make ({min(strangers)}); move it away, or set MLOPS_HOME"
+            )
         shutil.rmtree(settings.state)
+
+
+def _is_incidental(path: Path) -> bool:
+    """What file managers and SQLite leave beside ours."""
+    return path.name.startswith(".") or path.name.endswith(("-journal", "-wal", "-shm"))
 
 
 OWN = {

@@ -75,8 +75,7 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
     if ingests and running is None and (data is None or data.run_id != ingests[0].run_id):
         fault = _fault(instance, ingests[0])
     if data is None:
-        crashed = bool(ingests) and ingests[0].status == dg.DagsterRunStatus.FAILURE
-        verdict = "failed" if crashed else "unfit"
+        verdict = "unfit" if ingests and ingests[0].status == dg.DagsterRunStatus.SUCCESS else "failed"
         return WindowHistory(window, running=running, run_id=run_id, fault=fault, verdict=verdict if fault else None)
     history = WindowHistory(
         window,
@@ -96,13 +95,15 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
         return replace(history, verdict="failed" if failed else None)
     evidence = Evidence.model_validate(_value(candidate, "evidence"))
     version = evidence.candidate.version
-    refused = "refused" if running is None else None
+    trainings = [run for run in runs if run.job_name == training_job.name]
+    ended = trainings[0] if trainings else instance.get_run_by_id(candidate.run_id)
+    refused = "refused" if ended and ended.status == dg.DagsterRunStatus.SUCCESS else "failed"
     return replace(
         history,
         candidate_version=version,
         candidate_auc=evidence.candidate.auc,
         production_auc=evidence.production.auc if evidence.production else None,
-        verdict="promoted" if version in promoted else refused,
+        verdict="promoted" if version in promoted else refused if running is None else None,
     )
 
 

@@ -85,7 +85,10 @@ def main() -> None:
         typer.echo(f"mlops: {error}", err=True)
         raise SystemExit(1) from error
     except ValidationError as error:
-        typer.echo(f"mlops: a setting is wrong: {error}", err=True)
+        for fault in error.errors():
+            name = str(fault["loc"][0])
+            name = name if name.isupper() else f"MLOPS_{name.upper()}"
+            typer.echo(f"mlops: {name} is {fault['input']!r}: {fault['msg']}", err=True)
         raise SystemExit(1) from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -5,7 +5,7 @@ Only under the state folder's lock: it takes every unfinished run for an orphan.
 
 import os
 
-from mlops_assets.adapters.ledger import Ledger, Promotion
+from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
@@ -13,29 +13,49 @@ from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 
 
-def prepare(settings: Settings) -> None:
-    """Makes MLflow's database before any worker does: two at a time fail."""
-    if settings.tracking_uri or not (settings.state / "mlflow.db").exists():
-        _registry(settings).prepare()
+def prepare(settings: Settings) -> list[str]:
+    """Makes MLflow's database before any worker does: two at a time fail.
+
+    Says where the user's MLflow server could not be prepared; the loop starts without it.
+    """
+    registry = _registry(settings)
+    if not settings.tracking_uri:
+        if not (settings.state / "mlflow.db").exists():
+            registry.prepare()
+        return []
+    try:
+        registry.prepare()
+    # MLflow's exceptions may be imported by its adapter alone, and a server's failure has more classes than those.
+    except Exception as error:
+        return [f"MLflow could not be prepared: {_cause(error)}; start again once it answers, if it is new to the loop"]
+    return []
 
 
 def recover(settings: Settings) -> list[str]:
-    """Finishes open promotions and fails orphaned runs; says what it did."""
-    promotions = [
-        f"concluded the promotion of version {p.model_version}, epoch {p.epoch}" for p in _reconcile(settings)
-    ]
-    return promotions + _fail_orphaned_runs(settings)
+    """Finishes open promotions and fails orphaned runs; says what it did, and what it could not."""
+    return _reconcile(settings) + _fail_orphaned_runs(settings)
 
 
 def _registry(settings: Settings) -> ModelRegistry:
     return ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
 
 
-def _reconcile(settings: Settings) -> list[Promotion]:
+def _reconcile(settings: Settings) -> list[str]:
     ledger = Ledger(settings.ledger_url)
     if not ledger.unfinished():
         return []
-    return Promoter(ledger, _registry(settings), ReleaseStore(settings.releases)).reconcile()
+    promoter = Promoter(ledger, _registry(settings), ReleaseStore(settings.releases))
+    try:
+        concluded = promoter.reconcile()
+    # As in `prepare`. The intent stays open, so nothing is lost by going on.
+    except Exception as error:
+        return [f"an open promotion could not be concluded: {_cause(error)}; the next promotion or start tries again"]
+    return [f"concluded the promotion of version {p.model_version}, epoch {p.epoch}" for p in concluded]
+
+
+def _cause(error: Exception) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _fail_orphaned_runs(settings: Settings) -> list[str]:

@@ -12,11 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 import httpx
+import psutil
 
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.programs import (
@@ -32,6 +33,18 @@ from mlops_assets.config import LOOPBACK, Settings
 
 READY_SECONDS = 120
 SERVICE_READY_SECONDS = 20
+OUR_COMMANDS = (
+    "supervisord",
+    "mlops_assets.code_server",
+    "mlops_assets.cli.when_open",
+    "serving",
+    "dagster-webserver",
+    "dagster-daemon",
+    "http.server",
+    "mlflow",
+    "forkserver",
+)
+"""What stands in the command line of every process of the loop."""
 
 
 @contextmanager
@@ -76,6 +89,8 @@ class Stack:
         Raises:
             UserError: a port is taken.
         """
+        _end_left_over(self.settings)  # of a stack that was killed together with its supervisor
+        _demand_ports_apart(self.programs)
         for program in self.programs:
             _demand_free(program)
         state = self.settings.state
@@ -112,16 +127,18 @@ class Stack:
             raise UserError(f"the supervisor has ended; its log is {self.settings.state / 'logs' / 'supervisord.log'}")
 
     def stop(self) -> None:
-        """Ends every program and waits until they are gone."""
+        """Ends every program and waits until they are gone; also those of a supervisor that died without them."""
         supervisor = self._supervisor
-        if supervisor is None or supervisor.poll() is not None:
+        if supervisor is None:
             return
-        supervisor.send_signal(signal.SIGTERM)
-        try:
-            supervisor.wait(timeout=3 * STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(supervisor.pid, signal.SIGKILL)
-            supervisor.wait()
+        if supervisor.poll() is None:
+            supervisor.send_signal(signal.SIGTERM)
+            try:
+                supervisor.wait(timeout=3 * STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(supervisor.pid, signal.SIGKILL)
+                supervisor.wait()
+        _end_left_over(self.settings)
 
 
 @contextmanager
@@ -174,6 +191,49 @@ def wait_until_ready(stack: Stack) -> Iterator[list[Program]]:
             names = ", ".join(f"{program.name} (log: {log_of(stack.settings, program.name)})" for program in waiting)
             raise UserError(f"not ready after {READY_SECONDS} s: {names}")
         time.sleep(0.2)
+
+
+def _end_left_over(settings: Settings) -> None:
+    left = _left_over(settings)
+    for process in left:
+        with suppress(psutil.Error):
+            process.terminate()
+    psutil.wait_procs(left, timeout=STOP_SECONDS)
+    # Looked for anew: what was told to stop may have started another one before.
+    left = _left_over(settings)
+    for process in left:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=STOP_SECONDS)
+
+
+def _left_over(settings: Settings) -> list[psutil.Process]:
+    """The loop's processes on this state folder, whoever their parent is by now."""
+    # Users may set MLOPS_HOME for commands of their own; both together come from `environment`.
+    told = {name: environment(settings)[name] for name in ("MLOPS_HOME", "DAGSTER_HOME")}
+    this = psutil.Process()
+    spared = {this.pid, *(parent.pid for parent in this.parents())}
+    found = []
+    for process in psutil.process_iter():
+        # Other users' processes, on macOS also some of our own, do not show their environment.
+        with suppress(psutil.Error):
+            if (
+                process.pid not in spared
+                and told.items() <= process.environ().items()
+                and any(command in " ".join(process.cmdline()) for command in OUR_COMMANDS)
+            ):
+                found.append(process)
+    return found
+
+
+def _demand_ports_apart(wanted: list[Program]) -> None:
+    taken: dict[int, Program] = {}
+    for program in wanted:
+        if (other := taken.setdefault(program.port, program)) is not program:
+            raise UserError(
+                f"{program.name} and {other.name} are both to listen on port {program.port}; set "
+                f"{program.port_setting} or {other.port_setting} to another one"
+            )
 
 
 def _demand_free(program: Program) -> None:

@@ -7,6 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from mlops_assets.adapters.landing import Landing
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
@@ -34,6 +35,7 @@ def read_status(settings: Settings) -> Status:
     registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
     return {
         "windows": [asdict(window) for window in windows],
+        "ignored": Landing(settings.landing).ignored(),
         "production": asdict(production) if production else None,
         "service": _service(settings),
         "candidates": [asdict(version) for version in registry.versions()],
@@ -48,7 +50,9 @@ def promoted_versions(ledger: Ledger) -> set[int]:
 def status_view(status: Status) -> RenderableType:
     """The status as tables."""
     windows = windows_table([WindowHistory(**window) for window in status["windows"]])
-    return Group(windows, _production_table(status), _candidates_table(status["candidates"]))
+    faults = [f"{window['window']}: {window['fault']}" for window in status["windows"] if window["fault"]]
+    faults += [f"{name}: ignored, for no window is named like this" for name in status["ignored"]]
+    return Group(windows, *faults, _production_table(status), _candidates_table(status["candidates"]))
 
 
 def windows_table(windows: list[WindowHistory]) -> Table:
@@ -77,7 +81,7 @@ def window_cells(window: WindowHistory) -> list[str]:
         window.decision or "-",
         _decimal(window.candidate_auc),
         _decimal(window.production_auc),
-        window.verdict or window.running or "-",
+        window.verdict or ("..." if window.running else "-"),
     ]
 
 

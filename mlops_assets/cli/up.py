@@ -22,9 +22,9 @@ def running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
         stack = Stack(settings, lock)
         try:
             with console.status("Making the databases ..."):
-                prepare(settings)
-                for line in recover(settings):
-                    console.print(f"  {line}")
+                for line in [*prepare(settings), *recover(settings)]:
+                    # An exception's text may hold brackets, which are not markup.
+                    console.print(f"  {line}", markup=False, soft_wrap=True)
             with console.status("Starting ...") as status:
                 stack.start()
                 for waiting in wait_until_ready(stack):
@@ -33,6 +33,7 @@ def running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
         finally:
             with console.status("Stopping ..."):
                 stack.stop()
+            console.print(f"Stopped. The state is kept in {settings.state}.")
 
 
 def print_addresses(settings: Settings, console: Console) -> None:

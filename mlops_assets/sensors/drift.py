@@ -55,9 +55,19 @@ def unanswered_report(instance: dg.DagsterInstance) -> str | None:
     newest = instance.fetch_materializations(DRIFT_REPORT, limit=1).records
     if not newest or not decision_of(newest[0]).trains:
         return None
-    if instance.get_runs_count(dg.RunsFilter(tags={ANSWERS_TAG: str(newest[0].storage_id)})):
-        return None
-    return newest[0].partition_key
+    report = newest[0]
+    answered = instance.get_runs_count(dg.RunsFilter(tags={ANSWERS_TAG: str(report.storage_id)})) or (
+        # The run may have been deleted from Dagster's page since, or started by hand.
+        instance.fetch_materializations(
+            dg.AssetRecordsFilter(
+                asset_key=dg.AssetKey("candidate_model"),
+                asset_partitions=[str(report.partition_key)],
+                after_storage_id=report.storage_id,
+            ),
+            limit=1,
+        ).records
+    )
+    return None if answered else report.partition_key
 
 
 def _reports_after(instance: dg.DagsterInstance, storage_id: int) -> list[dg.EventLogRecord]:

@@ -1,6 +1,7 @@
 """`service_sensor`: observes what the service serves, and checks it whenever that or the release changes."""
 
 import json
+import time
 
 import dagster as dg
 
@@ -10,6 +11,8 @@ from mlops_assets.checks.service import judge_service, service_answers_as_releas
 from mlops_assets.config import Settings
 from mlops_assets.sensors.watching import watch
 
+FOLLOW_SECONDS = 5
+"""What the service gets to load a new release before it is said not to serve it."""
 PREDICTION_SERVICE = dg.AssetKey("prediction_service")
 
 
@@ -27,10 +30,15 @@ def service_sensor(settings: Settings) -> dg.SensorDefinition:
     )
     def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         def look() -> tuple[str, ServedRelease | None] | None:
-            served = _served(service)
             pointer = releases.pointer()
-            state = json.dumps([served.epoch if served else "down", pointer.epoch if pointer else None])
-            return None if pointer is None or state == context.cursor else (state, served)
+            if pointer is None:
+                return None
+            served = _served(service)
+            state = json.dumps([served.epoch if served else "down", pointer.epoch])
+            on_its_way = served is not None and served.epoch != pointer.epoch and served.refused is None
+            if on_its_way and releases.seconds_since_pointed(now=time.time()) < FOLLOW_SECONDS:
+                return None
+            return None if state == context.cursor else (state, served)
 
         changed = watch(look, seconds=settings.watch_seconds)
         if changed is None:

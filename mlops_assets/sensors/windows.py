@@ -67,6 +67,9 @@ def _what_is_under_way(instance: dg.DagsterInstance) -> str | None:
     for job in (window_job, training_job):
         if runs := instance.get_runs(dg.RunsFilter(job_name=job.name, statuses=UNFINISHED), limit=1):
             return f"{job.name} of {runs[0].tags.get('dagster/partition')} is {runs[0].status.value}"
+        newest = instance.get_runs(dg.RunsFilter(job_name=job.name), limit=1)
+        if newest and newest[0].is_complete_and_waiting_to_retry:
+            return f"{job.name} of {newest[0].tags.get('dagster/partition')} is about to be tried again"
     if (report := unanswered_report(instance)) is not None:
         return f"the drift report of {report} is not answered yet"
     return None

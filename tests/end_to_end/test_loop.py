@@ -187,10 +187,10 @@ def test_a_bad_file_is_named_and_the_others_go_on(running: Running, windows: lis
     landing = running.home / "landing"
     (landing / "2013-03.parquet").write_bytes(windows[2].read_bytes()[:5000])
     running.mlops("window", "add", str(windows[3]))
-    running.wait_for(lambda: any(w["window"] == "2013-04" and w["verdict"] for w in running.status()["windows"]))
-    running.wait_for(lambda: any(w["window"] == "2013-03" and w["verdict"] for w in running.status()["windows"]))
+    running.wait_for(lambda: {"2013-03", "2013-04"} <= {w["window"] for w in _with_verdict(running)})
 
-    bad = next(w for w in running.status()["windows"] if w["window"] == "2013-03")
+    bad, good = (w for w in _with_verdict(running) if w["window"] in ("2013-03", "2013-04"))
+    assert good["verdict"] in ("promoted", "refused")
     assert bad["verdict"] == "unfit"
     assert "cannot be read as Parquet" in bad["fault"]
     assert running.served()["ready"] is True
@@ -230,6 +230,11 @@ def test_the_demo_goes_on_where_it_stopped_and_leaves_no_process(tmp_path: Path)
     assert first.processes() == []
     assert "curl -s http://127.0.0.1" in first.output.read_text()
 
+    interrupted = start(tmp_path / "demo", "demo", "--windows", "2", "--exit")
+    interrupted.wait_for(lambda: "window 1 of 1" in interrupted.output.read_text(), seconds=120)
+    stop(interrupted)
+    assert interrupted.process.returncode != 0, "exit 0 means that every window was handled"
+
     second = start(tmp_path / "demo", "demo", "--windows", "2")
     try:
         second.wait_for(lambda: "Ctrl-C stops it." in second.output.read_text(), seconds=180)
@@ -240,6 +245,10 @@ def test_the_demo_goes_on_where_it_stopped_and_leaves_no_process(tmp_path: Path)
         second.process.wait(timeout=60)
     assert second.process.returncode == 0
     assert second.processes() == [], "Ctrl-C leaves no process behind"
+
+
+def _with_verdict(running: Running) -> list[dict[str, Any]]:
+    return [window for window in running.status()["windows"] if window["verdict"]]
 
 
 def _answers(running: Running, version: int) -> bool:

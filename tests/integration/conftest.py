@@ -14,6 +14,7 @@ import pytest
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.cli.stack import free_port
 from mlops_assets.config import Settings
 from mlops_assets.definitions import build_definitions
 
@@ -133,7 +134,7 @@ def new_loop(folder: Path, empty_mlflow: Path) -> Iterator[Loop]:
     """A loop in a folder of its own."""
     contract = folder / "small.toml"
     contract.write_text(CONTRACT)
-    settings = Settings(home=folder / "home", dataset=contract, watch_seconds=0)
+    settings = Settings(home=folder / "home", dataset=contract, watch_seconds=0, service_port=free_port())
     settings.landing.mkdir(parents=True)
     shutil.copyfile(empty_mlflow, settings.state / "mlflow.db")
     with dg.DagsterInstance.ephemeral(settings={"python_logs": {"python_log_level": "WARNING"}}) as instance:

@@ -1,10 +1,14 @@
 """The gate in the graph: what passes, what is refused, and the ways round it."""
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
+from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.checks.candidate import GATE
 from mlops_assets.domain.gate import Evidence
+from serving.release import ReleaseInvalid
 from tests.integration.conftest import Loop, failure_message
 
 pytestmark = pytest.mark.integration
@@ -185,3 +189,25 @@ def _overwrite_evidence(loop: Loop, evidence: Evidence) -> None:
     run_id = client.get_model_version("small", str(evidence.candidate.version)).run_id
     assert run_id is not None
     client.log_text(run_id, evidence.to_json(), "evidence.json")
+
+
+def test_a_run_promotes_its_own_candidate_and_not_a_newer_one(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another window's candidate may have been registered, and got the alias, when a run comes to its promotion."""
+    promoted_first(loop)
+    loop.land("2024-02", shift=3, flipped=True)
+    loop.ingest("2024-02")
+    monkeypatch.setattr(ModelRegistry, "candidate_version", lambda _: 1)  # the alias names another version
+    assert loop.train("2024-02").success
+    assert loop.served_version() == 2
+
+
+def test_a_bundle_that_is_gone_voids_its_promotion_and_no_other(loop: Loop, tmp_path: Path) -> None:
+    """An intent that can never be carried out would stop every later promotion."""
+    promoted_first(loop)
+    loop.land("2024-02", shift=3, flipped=True)
+    loop.ingest("2024-02")
+    loop.registry._client().delete_model_version("small", "1")
+    with pytest.raises(ReleaseInvalid, match="is gone from MLflow"):
+        loop.registry.download_bundle(1, tmp_path)
+    assert loop.train("2024-02").success
+    assert loop.served_version() == 2

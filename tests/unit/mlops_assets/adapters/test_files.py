@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.adapters.files import folder_in_one_piece, write_atomically
+from mlops_assets.adapters.files import copy_atomically, folder_in_one_piece, write_atomically
 
 
 def names_in(folder: Path) -> set[str]:
@@ -67,3 +67,35 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
         (folder / "a").write_bytes(b"new")
     assert (target / "a").read_bytes() == b"old"
     assert names_in(tmp_path) == {"1"}
+
+
+def test_a_copy_appears_whole_beside_nothing_else(tmp_path: Path) -> None:
+    """As with a written file."""
+    (tmp_path / "source").write_bytes(b"content")
+    copy_atomically(tmp_path / "source", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"content"
+    assert names_in(tmp_path) == {"source", "copy"}
+
+
+def test_a_copy_never_overwrites(tmp_path: Path) -> None:
+    """Whoever has the name keeps it."""
+    (tmp_path / "source").write_bytes(b"content")
+    (tmp_path / "copy").write_bytes(b"theirs")
+    with pytest.raises(FileExistsError):
+        copy_atomically(tmp_path / "source", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"theirs"
+    assert names_in(tmp_path) == {"source", "copy"}
+
+
+@pytest.mark.parametrize("step", ["shutil.copyfile", "os.fsync", "os.link"])
+def test_a_copy_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """At whatever step."""
+    (tmp_path / "source").write_bytes(b"content")
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(step, fail)
+    with pytest.raises(OSError, match="no space"):
+        copy_atomically(tmp_path / "source", tmp_path / "copy")
+    assert names_in(tmp_path) == {"source"}

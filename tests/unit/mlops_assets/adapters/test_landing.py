@@ -1,5 +1,7 @@
 import os
+import shutil
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -115,8 +117,8 @@ def test_a_file_that_is_no_parquet_is_not_added(landing: Landing, month: Path, t
     csv.write_bytes(month.read_bytes())
     truncated = tmp_path / "2013-02.parquet"
     truncated.write_bytes(month.read_bytes()[:-1])
-    for file in (csv, truncated):
-        with pytest.raises(WindowUnfit, match="is not a complete Parquet file"):
+    for file, said in ((csv, "its name must end in .parquet"), (truncated, "is not a complete Parquet file")):
+        with pytest.raises(WindowUnfit, match=said):
             landing.add(file)
     with pytest.raises(WindowUnfit, match="there is no such file"):
         landing.add(tmp_path / "missing.parquet")
@@ -149,7 +151,7 @@ def test_a_name_that_is_taken_while_the_file_is_copied_is_not_overwritten(
     landing: Landing, month: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two that add a window at the same time one must be told, and not with a bare OSError."""
-    copy = __import__("shutil").copyfile
+    copy = shutil.copyfile
 
     def copy_while_another_lands(source: Path, to: Path) -> None:
         copy(source, to)
@@ -160,3 +162,78 @@ def test_a_name_that_is_taken_while_the_file_is_copied_is_not_overwritten(
         landing.add(month)
     assert [path.name for path in landing.folder.iterdir()] == ["2013-01.parquet"]
     assert landing.path_of("2013-01").read_bytes() == b"theirs"
+
+
+def test_two_that_add_a_window_at_the_same_time_do_not_mix(
+    landing: Landing, month: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that was first lands whole, while the other is still writing."""
+    other = land_small(tmp_path / "other" / "2013-01.parquet", 30)
+    copy = shutil.copyfile
+
+    def copy_slowly(source: Path, to: Path) -> None:
+        monkeypatch.setattr("shutil.copyfile", copy)
+        content = source.read_bytes()
+        with to.open("wb") as file:
+            file.write(content[:100])
+            file.flush()
+            landing.add(month)
+            file.write(content[100:])
+
+    monkeypatch.setattr("shutil.copyfile", copy_slowly)
+    with pytest.raises(WindowUnfit, match="has landed already"):
+        landing.add(other)
+    assert landing.path_of("2013-01").read_bytes() == month.read_bytes()
+    assert [path.name for path in landing.folder.iterdir()] == ["2013-01.parquet"]
+
+
+@pytest.mark.parametrize("step", ["shutil.copyfile", "os.link"])
+def test_a_copy_that_fails_is_told_with_its_reason(
+    landing: Landing, month: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A full disk, or a file system without hard links; nothing is left in the folder."""
+    copy = shutil.copyfile
+
+    def fail(source: Path, to: Path) -> None:
+        if step == "shutil.copyfile":
+            copy(source, to)
+        raise OSError("not possible here")
+
+    monkeypatch.setattr(step, fail)
+    with pytest.raises(WindowUnfit, match=r"2013-01\.parquet cannot be copied into .*: not possible here"):
+        landing.add(month)
+    assert list(landing.folder.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_opened_stops_no_other_window(
+    landing: Landing, month: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is taken up once it has settled, and its check says why it cannot be read."""
+    unreadable = landing.add(month)
+    landing.add(month, "2013-02")
+    refuse(monkeypatch, unreadable, PermissionError)
+    files = landing.files(now=unreadable.stat().st_mtime + 11)
+    assert [(file.window, file.looks_complete) for file in files] == [("2013-01", False), ("2013-02", True)]
+    taken = next_to_take(files, {})
+    assert taken is not None
+    assert taken.path == unreadable
+
+
+def test_a_file_that_vanishes_is_left_out(landing: Landing, month: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users move files while the sensor looks."""
+    vanished = landing.add(month)
+    landing.add(month, "2013-02")
+    refuse(monkeypatch, vanished, FileNotFoundError)
+    assert [file.window for file in landing.files(now=0)] == ["2013-02"]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, refused: Path, error: type[OSError]) -> None:
+    """Lets one file fail to open: permissions would not stop a test that runs as root."""
+    open_file = Path.open
+
+    def open_or_fail(path: Path, mode: str = "r") -> IO[Any]:
+        if path == refused:
+            raise error(path.name)
+        return open_file(path, mode)
+
+    monkeypatch.setattr(Path, "open", open_or_fail)

@@ -1,5 +1,6 @@
 import shutil
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any, Literal
@@ -147,7 +148,9 @@ def test_a_crash_while_finishing_is_finished_too(loop: Loop, first: str, second:
     loop.crash(2, first)
     loop.crash_at = second
     if loop.ledger.unfinished():
-        with pytest.raises(Crashed):
+        published = loop.releases.holds(2, manifest_sha256=loop.request(2).manifest_sha256)
+        # A bundle that is published already is not published again, so there is nothing to crash in.
+        with nullcontext() if published and second == "before publish" else pytest.raises(Crashed):
             loop.promoter.reconcile()
     loop.crash_at = None
     loop.promoter.reconcile()
@@ -302,7 +305,9 @@ class Promotions(RuleBasedStateMachine):
         except (Crashed, ProductionMoved, ReleaseInvalid):
             pass
         else:
-            pytest.fail("it was to crash")
+            if not moment.endswith(("download", "publish")):
+                pytest.fail("it was to crash")
+            assert self.loop.releases.holds(version, manifest_sha256=self.shas[version])
         finally:
             self.loop.crash_at = None
 

@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.adapters.ledger import Ledger, Request
+from mlops_assets.adapters.model_registry import ModelRegistry
+from mlops_assets.cli import recovery
+from mlops_assets.cli.stack import free_port
+from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import DatasetInvalid
+
+REQUEST = Request(
+    model_version=3,
+    expected_epoch=None,
+    actor="gate",
+    reason="better",
+    manifest_sha256="0" * 64,
+    evidence_sha256="0" * 64,
+    dagster_run_id="run",
+)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A loop whose MLflow server is down."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    return Settings(home=tmp_path)
+
+
+def test_a_server_that_is_down_is_one_line_and_not_the_end(settings: Settings) -> None:
+    """The service and the lineage need no MLflow; a traceback before they start helps no one."""
+    (line,) = recovery.prepare(settings)
+    assert line.startswith("MLflow could not be prepared: MlflowException: ")
+    assert str(settings.tracking_uri).removeprefix("http://127.0.0.1:") in line
+    assert "\n" not in line
+
+
+def test_a_database_that_cannot_be_made_is_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop's own database is not going to come up later."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(ModelRegistry, "prepare", fail)
+    with pytest.raises(RuntimeError, match="down"):
+        recovery.prepare(Settings(home=tmp_path))
+
+
+def test_a_mistake_in_the_contract_is_not_taken_for_a_server_that_is_down(settings: Settings, tmp_path: Path) -> None:
+    """The user mends it, and reads of it as always."""
+    contract = tmp_path / "broken.toml"
+    contract.write_text("name = ")
+    with pytest.raises(DatasetInvalid):
+        recovery.prepare(settings.model_copy(update={"dataset": contract}))
+
+
+def test_a_promotion_that_cannot_be_concluded_now_stays_open(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of the recovery goes on without it."""
+    ledger = Ledger(settings.ledger_url)
+    ledger.intend(REQUEST)
+    monkeypatch.setattr(recovery, "_fail_orphaned_runs", lambda _: ["failed the orphaned run"])
+    line, *rest = recovery.recover(settings)
+    assert line.startswith("an open promotion could not be concluded: MlflowException: ")
+    assert "\n" not in line
+    assert rest == ["failed the orphaned run"]
+    assert [promotion.model_version for promotion in ledger.unfinished()] == [3]
+
+
+def test_an_error_of_several_lines_is_told_in_one(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's error may hold a page."""
+    monkeypatch.setattr(ModelRegistry, "prepare", fail)
+    (line,) = recovery.prepare(settings)
+    assert "RuntimeError: down;" in line
+    assert "page" not in line
+
+
+def fail(_: object) -> None:
+    """Stands in for a call to MLflow."""
+    raise RuntimeError("down\n<html>a page</html>")
