@@ -72,7 +72,7 @@ def test_a_unit_stands_with_the_description() -> None:
 
 
 def test_cases_are_rows_as_a_client_sends_them() -> None:
-    """Whole numbers as such, null as null, and the very answers of the pipeline."""
+    """Whole numbers as such, null as null, the shortest text of each float32, and the very answers of the pipeline."""
     frame = as_drawn(small_frame(60))
     answers = np.linspace(0, 1, 60)
     cases = cases_of(DATASET, frame, answers)
@@ -80,8 +80,9 @@ def test_cases_are_rows_as_a_client_sends_them() -> None:
     for case, (_, row) in zip(cases, frame.iterrows(), strict=True):
         assert list(case.row) == list(DATASET.features)
         assert isinstance(case.row["visits"], int)
-        assert case.row["amount"] == float(row["amount"])
-        assert case.row["age"] == (None if np.isnan(row["age"]) else float(row["age"]))
+        assert np.float32(str(case.row["amount"])) == row["amount"]
+        assert len(str(case.row["amount"])) < 12
+        assert case.row["age"] == (None if np.isnan(row["age"]) else float(str(np.float32(row["age"]))))
         assert case.row["plan"] == (None if pd.isna(row["plan"]) else row["plan"])
 
 
