@@ -2,7 +2,13 @@
 
 import json
 import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -119,3 +125,57 @@ def test_the_service_sensor_says_that_the_service_is_down(loop: Loop) -> None:
 def _fingerprint(loop: Loop, window: str) -> str:
     stat = (loop.settings.landing / f"{window}.parquet").stat()
     return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+def test_a_window_waits_while_the_training_before_it_is_about_to_be_tried_again(loop: Loop) -> None:
+    """Else two trainings ran side by side, and the second to end found production moved."""
+    loop.land("2024-02")
+    tags = {"dagster/will_retry": "true", "dagster/partition": "2024-01"}
+    crashed = dg.DagsterRun("training_job", run_id=str(uuid4()), status=dg.DagsterRunStatus.FAILURE, tags=tags)
+    loop.instance.add_run(crashed)
+    waiting = tick(loop, "window_sensor")
+
+    assert isinstance(waiting, dg.SkipReason)
+    assert "training_job of 2024-01 is about to be tried again" in str(waiting.skip_message)
+    loop.instance.add_run_tags(crashed.run_id, {"dagster/auto_retry_run_id": "launched"})
+    assert requested(tick(loop, "window_sensor")) == ["2024-02"]
+
+
+def test_the_service_gets_a_moment_to_follow_a_release_before_it_is_called_wrong(loop: Loop) -> None:
+    """The sensor sees a new release sooner than the service can load it."""
+    loop.land("2024-01")
+    loop.ingest("2024-01")
+    loop.train("2024-01")
+    with _service_that_says({"ready": False}, loop.settings.service_port):
+        assert isinstance(tick(loop, "service_sensor"), dg.SkipReason)
+        a_minute_ago = time.time() - 60
+        os.utime(loop.settings.releases / "production.json", (a_minute_ago, a_minute_ago))
+        result = tick(loop, "service_sensor")
+
+    assert isinstance(result, dg.SensorResult)
+    _, check = result.asset_events
+    assert isinstance(check, dg.AssetCheckEvaluation)
+    assert "serves epoch none, released is epoch 1" in str(check.description)
+
+
+@contextmanager
+def _service_that_says(model: dict[str, Any], port: int) -> Iterator[None]:
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = json.dumps(model).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with HTTPServer(("127.0.0.1", port), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
