@@ -31,7 +31,7 @@ from mlops_assets.datasets.contract import FLIGHTS, read_dataset
 from mlops_assets.domain import candidate, evaluation
 from mlops_assets.domain.drift import decide
 from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowUnfit, unfit_for
-from serving.release import Pointer
+from serving.release import TOLERANCE, Pointer
 
 CASES = 50
 MUST_NOT_BE_IMPORTED = ("dagster", "mlflow", "dagster_mlflow")
@@ -152,7 +152,7 @@ def publish(trained: Trained, window: DataWindow, windows: WindowStore, releases
     number = before.model_version + 1 if before else 1
     while (releases.folder / str(number)).exists():
         number += 1
-    agreeing = abs(trained.scores - trained.fitted) <= 5e-7
+    agreeing = abs(trained.scores - trained.fitted) <= TOLERANCE / 2
     with folder_in_one_piece(releases.folder / str(number)) as folder:
         manifest_sha256 = write_bundle(
             folder,

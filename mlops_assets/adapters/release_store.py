@@ -99,13 +99,10 @@ class ReleaseStore:
         Raises:
             ReleaseInvalid: the bundle is not the one that the hash names.
         """
+        if self.holds(model_version, manifest_sha256=manifest_sha256):
+            return
         target = self.folder / str(model_version)
-        if target.exists():
-            try:
-                release.verify(target, manifest_sha256=manifest_sha256, model_version=model_version)
-                return
-            except release.ReleaseInvalid:
-                pass  # replaced below, once what is to replace it is known to be whole
+        # Before a broken one is replaced, what is to replace it is known to be whole.
         release.verify(bundle, manifest_sha256=manifest_sha256, model_version=model_version)
         with folder_in_one_piece(target) as folder:
             for path in bundle.iterdir():

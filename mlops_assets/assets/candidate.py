@@ -23,6 +23,7 @@ from mlops_assets.domain import candidate, evaluation
 from mlops_assets.domain.gate import Evidence, Production, Scored, refusals
 from mlops_assets.domain.windows import TRAIN, VALIDATION
 from mlops_assets.partitions import window_partitions
+from serving.release import TOLERANCE
 
 CASES = 50
 
@@ -107,6 +108,7 @@ def _train_and_compare(
             **vars(evaluation.evaluate(truth, scores["production"])),
         )
 
+    provenance = {"code_sha256": code_sha256(), "lock_sha256": lock_sha256()}
     registered = registry.register(
         mlflow,
         pipeline,
@@ -116,14 +118,12 @@ def _train_and_compare(
             "window": window.window,
             "data_version": window.data_version,
             "training_windows": ",".join(f"{name}:{version}" for name, version in versions.items()),
-            "code_sha256": code_sha256(),
-            "lock_sha256": lock_sha256(),
+            **provenance,
             "dagster_run_id": context.run.run_id,
         },
     )
-    agreeing = (
-        abs(scores["candidate"] - fitted) <= 5e-7
-    )  # half of what the service allows: cases must not be borderline
+    # Half of what the service allows: a case must not be borderline.
+    agreeing = abs(scores["candidate"] - fitted) <= TOLERANCE / 2
     with TemporaryDirectory() as folder:
         manifest_sha256 = write_bundle(
             Path(folder),
@@ -153,8 +153,7 @@ def _train_and_compare(
         max_differing_share=dataset.gate.max_differing_share,
         differing_share=evaluation.differing_share(scores["candidate"], fitted),
         manifest_sha256=manifest_sha256,
-        code_sha256=code_sha256(),
-        lock_sha256=lock_sha256(),
+        **provenance,
         dagster_run_id=context.run.run_id,
     )
     registry.log_evidence(registered, evidence)

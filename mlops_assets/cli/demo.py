@@ -3,7 +3,6 @@
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,7 +85,7 @@ class Replay:
     def earlier(self, months: tuple[str, ...]) -> list[Line]:
         """The lines of the months that were handled before."""
         histories = [self._history(month) for month in months]
-        return [Line(history, doing="earlier") for history in histories if history.handled]
+        return [Line(history) for history in histories if history.handled]
 
     def follow(self, file: Path) -> Iterator[Line]:
         """Lands a window and yields its line until it is handled and the service answers with what is production.
@@ -138,7 +137,7 @@ def _show(replay: Replay, lines: list[Line], months: tuple[str, ...], console: C
     earlier = {line.history.window for line in lines}
     said = ""
     to_come = tuple(month for month in months if month not in earlier)
-    with TemporaryDirectory() as folder, _live(console) as live:
+    with TemporaryDirectory() as folder, Live(console=console, refresh_per_second=4) as live:
         live.update(_view(lines, f"Preparing {len(to_come)} windows of flights ..."))
         for number, file in enumerate(write_windows(Path(folder), to_come), start=1):
             for line in replay.follow(file):
@@ -151,16 +150,10 @@ def _show(replay: Replay, lines: list[Line], months: tuple[str, ...], console: C
         live.update(_view(lines, None))
 
 
-@contextmanager
-def _live(console: Console) -> Iterator[Live]:
-    with Live(console=console, refresh_per_second=4, transient=False) as live:
-        yield live
-
-
 def _view(lines: list[Line], doing: str | None) -> RenderableType:
     table = columns_table("service answers", "landed to served")
     for line in lines:
-        seconds = "earlier" if line.seconds is None or line.doing == "earlier" else f"{line.seconds:.1f} s"
+        seconds = "earlier" if line.seconds is None else f"{line.seconds:.1f} s"
         serves = "-" if line.serves is None else f"v{line.serves}"
         table.add_row(*window_cells(line.history), serves, seconds)
     return Group(table, Spinner("dots", doing)) if doing else table

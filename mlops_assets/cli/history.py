@@ -97,13 +97,17 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
     version = evidence.candidate.version
     trainings = [run for run in runs if run.job_name == training_job.name]
     ended = trainings[0] if trainings else instance.get_run_by_id(candidate.run_id)
-    refused = "refused" if ended and ended.status == dg.DagsterRunStatus.SUCCESS else "failed"
+    outcome = None
+    if version in promoted:
+        outcome = "promoted"
+    elif running is None:
+        outcome = "refused" if ended and ended.status == dg.DagsterRunStatus.SUCCESS else "failed"
     return replace(
         history,
         candidate_version=version,
         candidate_auc=evidence.candidate.auc,
         production_auc=evidence.production.auc if evidence.production else None,
-        verdict="promoted" if version in promoted else refused if running is None else None,
+        verdict=outcome,
     )
 
 

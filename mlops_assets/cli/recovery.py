@@ -3,8 +3,6 @@
 Only under the state folder's lock: it takes every unfinished run for an orphan.
 """
 
-import os
-
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
@@ -60,16 +58,15 @@ def _cause(error: Exception) -> str:
 
 def _fail_orphaned_runs(settings: Settings) -> list[str]:
     """A run whose worker died with everything else would stay STARTED, and keep its window waiting, for ever."""
-    home = settings.state / "dagster"
-    if not (home / "history").exists():
+    if not (settings.state / "dagster" / "history").exists():
         return []
-    os.environ["DAGSTER_HOME"] = str(home)
     import dagster as dg
 
+    from mlops_assets.cli.history import dagster_instance
     from mlops_assets.sensors.windows import UNFINISHED
 
     done = []
-    with dg.DagsterInstance.get() as instance:
+    with dagster_instance(settings) as instance:
         for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
             if run.status != dg.DagsterRunStatus.QUEUED:
                 instance.report_run_failed(run, "its worker was gone when the loop was started again")

@@ -210,7 +210,8 @@ def _end_left_over(settings: Settings) -> None:
 def _left_over(settings: Settings) -> list[psutil.Process]:
     """The loop's processes on this state folder, whoever their parent is by now."""
     # Users may set MLOPS_HOME for commands of their own; both together come from `environment`.
-    told = {name: environment(settings)[name] for name in ("MLOPS_HOME", "DAGSTER_HOME")}
+    ours = environment(settings)
+    told = {name: ours[name] for name in ("MLOPS_HOME", "DAGSTER_HOME")}
     this = psutil.Process()
     spared = {this.pid, *(parent.pid for parent in this.parents())}
     found = []
