@@ -26,7 +26,7 @@ from rich.console import Console
 from benchmarks.loop_report import Measured, figures, print_figures
 from benchmarks.plain_script import Outcome
 from benchmarks.timeline import read_timeline
-from mlops_assets.adapters.landing import Landing
+from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.ledger import Ledger, Promotion
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
@@ -36,6 +36,7 @@ from mlops_assets.cli.stack import Stack
 from mlops_assets.cli.status import promoted_versions
 from mlops_assets.cli.up import running_stack
 from mlops_assets.config import LOOPBACK, Settings
+from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.datasets.flights import WINDOWS, write_windows
 from serving.release import POINTER
 
@@ -69,7 +70,7 @@ class Loop:
         self.settings = settings
         self.instance = instance
         self._stack = stack
-        self._landing = Landing(settings.landing)
+        self._landing = FolderLanding(settings.landing, read_dataset(settings.dataset))
         self._ledger = Ledger(settings.ledger_url)
         self._releases = ReleaseStore(settings.releases)
         self._service = ServiceClient(settings.service_url)

@@ -18,6 +18,7 @@ import pandas as pd
 
 from mlops_assets.adapters.drift_measurement import PREDICTION, measure_drift
 from mlops_assets.adapters.files import folder_in_one_piece
+from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.release_store import (
     Lineage,
     ReleaseStore,
@@ -29,8 +30,7 @@ from mlops_assets.adapters.release_store import (
 from mlops_assets.adapters.window_store import DataWindow, WindowStore
 from mlops_assets.datasets.contract import FLIGHTS, read_dataset
 from mlops_assets.domain import candidate, evaluation
-from mlops_assets.domain.drift import decide
-from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowUnfit, unfit_for
+from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowUnfit
 from serving.release import TOLERANCE, Pointer
 
 CASES = 50
@@ -75,7 +75,7 @@ def handle(landed: Path, windows: WindowStore, releases: ReleaseStore, page: Pat
     """
     window = store(landed, windows)
     share = drift_share(window, windows, releases, page)
-    if not decide(share, windows.dataset.drift.drift_share_threshold).trains:
+    if share is not None and share <= windows.dataset.drift.drift_share_threshold:
         return Outcome(share)
     trained = train(window, windows, releases)
     promoted = is_fit_to_serve(trained, windows)
@@ -87,10 +87,10 @@ def handle(landed: Path, windows: WindowStore, releases: ReleaseStore, page: Pat
 
 def store(landed: Path, windows: WindowStore) -> DataWindow:
     """Validates and splits the landed file."""
-    stored = windows.ingest(landed.stem, landed)
-    if fault := unfit_for(windows.dataset, stored.counts):
-        raise WindowUnfit(fault)
-    windows.make_current(stored)
+    with FolderLanding(landed.parent, windows.dataset).fetch(landed.stem) as fetched:
+        intake, stored = windows.take(fetched)
+    if stored is None or intake.fault:
+        raise WindowUnfit(intake.fault)
     return stored
 
 
@@ -99,15 +99,13 @@ def drift_share(window: DataWindow, windows: WindowStore, releases: ReleaseStore
     production = releases.production()
     if production is None:
         return None
-    _, manifest, model = production
     rows = windows.dataset.drift.sample_rows
-    reference_versions = {part.window: part.data_version for part in manifest.training_windows}
-    reference = windows.draw(reference_versions, split=TRAIN, max_rows=rows)
+    reference = windows.draw(production.learned, split=TRAIN, max_rows=rows)
     current = windows.draw({window.window: window.data_version}, split=None, max_rows=rows)
     return measure_drift(
         windows.dataset,
-        reference=reference.assign(**{PREDICTION: model.score(reference)}),
-        current=current.assign(**{PREDICTION: model.score(current)}),
+        reference=reference.assign(**{PREDICTION: production.model.score(reference)}),
+        current=current.assign(**{PREDICTION: production.model.score(current)}),
         html=page,
     ).share
 
@@ -116,8 +114,9 @@ def train(window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> T
     """Trains on the newest windows and scores the exported model beside the previous one."""
     dataset = windows.dataset
     rows = dataset.training.max_rows
-    training = windows.draw(training_versions(window, windows), split=TRAIN, max_rows=rows)
-    validation = windows.draw({window.window: window.data_version}, split=VALIDATION, max_rows=rows)
+    training = windows.draw(training_versions(window, windows), split=TRAIN, max_rows=rows, labelled=True)
+    of_window = {window.window: window.data_version}
+    validation = windows.draw(of_window, split=VALIDATION, max_rows=rows, labelled=True)
     truth = validation[dataset.target].to_numpy(bool)
     pipeline = candidate.train(dataset, training)
     exported = candidate.export_onnx(pipeline)
@@ -129,7 +128,7 @@ def train(window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> T
         fitted=candidate.score(pipeline, dataset, validation),
         scores=scores,
         metrics=evaluation.evaluate(truth, scores),
-        production=evaluation.evaluate(truth, production[2].score(validation)) if production else None,
+        production=evaluation.evaluate(truth, production.model.score(validation)) if production else None,
     )
 
 

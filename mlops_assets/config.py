@@ -4,6 +4,7 @@ All come from the environment (`MLOPS_HOME`, `MLOPS_DATASET`, ...); the threshol
 contract instead.
 """
 
+import re
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +25,11 @@ class Settings(BaseSettings):
     """Folder of all state: landed windows, stored windows, releases, databases, logs."""
     dataset: Path = FLIGHTS
     """The dataset's contract."""
+    source: str | None = None
+    """Where windows land: a folder, an object store (`s3://bucket/prefix`) or a database (`postgresql://...`).
+
+    The folder `landing` under `home` where none is given.
+    """
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     """MLflow server; a SQLite database under `home` where none is given."""
     dagster_port: int = 3000
@@ -44,8 +50,28 @@ class Settings(BaseSettings):
 
     @property
     def landing(self) -> Path:
-        """Where users drop windows."""
+        """The folder where users drop windows, where no other source is named."""
         return self.state / "landing"
+
+    @property
+    def landing_location(self) -> str:
+        """Where windows land."""
+        return self.source or str(self.landing)
+
+    @property
+    def shown_location(self) -> str:
+        """The same as it may be shown: without a password."""
+        return re.sub(r"(://[^/@:]*):[^@]*@", r"\1:***@", self.landing_location)
+
+    @property
+    def spool(self) -> Path:
+        """Where what is fetched from elsewhere lies while it is read."""
+        return self.state / "spool"
+
+    @property
+    def requeued(self) -> Path:
+        """Where windows are named that are to be taken up again."""
+        return self.state / "requeued"
 
     @property
     def windows(self) -> Path:

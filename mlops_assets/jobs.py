@@ -4,9 +4,9 @@ import dagster as dg
 
 window_job = dg.define_asset_job(
     "window_job",
-    selection=dg.AssetSelection.assets("data_window", "drift_report"),
+    selection=dg.AssetSelection.assets("data_window", "drift_report", "realised_performance"),
     executor_def=dg.in_process_executor,
-    description="A landed file becomes a data window, and its drift is measured.",
+    description="A landed window is validated and stored, its drift is measured, and how good the answers on it were.",
 )
 training_job = dg.define_asset_job(
     "training_job",

@@ -5,7 +5,8 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_assets.adapters import model_registry
-from mlops_assets.adapters.landing import Landing
+from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.landed_window import Landing
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
@@ -25,16 +26,6 @@ class DatasetResource(dg.ConfigurableResource[Dataset]):
     def create_resource(self, context: dg.InitResourceContext) -> Dataset:  # noqa: ARG002
         """Reads it; a wrong file fails the run with the line and what is expected."""
         return read_dataset(Path(self.path))
-
-
-class LandingResource(dg.ConfigurableResource[Landing]):
-    """The folder where windows land."""
-
-    folder: str
-
-    def create_resource(self, context: dg.InitResourceContext) -> Landing:  # noqa: ARG002
-        """The folder."""
-        return Landing(Path(self.folder))
 
 
 class WindowStoreResource(dg.ConfigurableResource[WindowStore]):
@@ -113,6 +104,18 @@ def mlflow_run(context: dg.InitResourceContext):  # type: ignore[no-untyped-def]
     yield from model_registry.tracked_run(context)
 
 
+def landing_resource(settings: Settings) -> dg.ResourceDefinition:
+    """The place where windows land.
+
+    Not a configurable resource: Dagster shows a configuration, and a location may hold a password.
+    """
+
+    def landing(context: dg.InitResourceContext) -> Landing:  # noqa: ARG001
+        return landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+
+    return dg.ResourceDefinition(landing)
+
+
 def resources(settings: Settings) -> dict[str, object]:
     """All resources, wired by settings."""
     dataset = DatasetResource(path=str(settings.dataset.absolute()))
@@ -124,7 +127,7 @@ def resources(settings: Settings) -> dict[str, object]:
     )
     return {
         "dataset": dataset,
-        "landing": LandingResource(folder=str(settings.landing)),
+        "landing": landing_resource(settings),
         "windows": WindowStoreResource(folder=str(settings.windows), dataset=dataset),
         "releases": releases,
         "registry": registry,

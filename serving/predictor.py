@@ -10,15 +10,24 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from serving.release import MODEL, Feature, ReleaseInvalid
+from serving.release import MODEL, Feature, FeatureValue, ReleaseInvalid
 from serving.rows import Values
 
 INPUT = "features"
 OUTPUT = "probabilities"
+NULL_POSITION = -1.0
+"""What the tensor holds for a category that is null."""
 
 
 class PredictionFailed(Exception):
     """The model gave no usable answer to valid rows."""
+
+
+class _OpenPositions(dict[FeatureValue, float]):
+    """Positions of the known categories, where any other value is null; it never grows by what clients send."""
+
+    def __missing__(self, category: FeatureValue) -> float:
+        return NULL_POSITION
 
 
 class Predictor:
@@ -32,9 +41,7 @@ class Predictor:
         """
         self._columns = len(features)
         self._categories = [
-            (column, {None: -1.0} | {category: float(position) for position, category in enumerate(feature.categories)})
-            for column, feature in enumerate(features)
-            if feature.type == "category"
+            (column, _positions(feature)) for column, feature in enumerate(features) if feature.type == "category"
         ]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # requests run side by side; threads within one only compete
@@ -46,11 +53,11 @@ class Predictor:
         self._demand_contract()
 
     def encode(self, rows: Sequence[Values]) -> NDArray[np.float32]:
-        """The model's input: numbers as they are, null as NaN, a category as its position, and -1 for its null."""
+        """The model's input: numbers as they are, true as 1, null as NaN, a category as its position or -1 for null."""
         table = [list(row) for row in rows]
         for column, positions in self._categories:
             for row in table:
-                row[column] = positions[row[column]]  # type: ignore[index]  # a category's value is a str or None
+                row[column] = positions[row[column]]
         return np.array(table, dtype=np.float32).reshape(len(rows), self._columns)
 
     def predict(self, rows: Sequence[Values]) -> list[float]:
@@ -75,3 +82,10 @@ class Predictor:
         outputs = {node.name: node.type for node in self._session.get_outputs()}
         if outputs.get(OUTPUT) != "tensor(float)":
             raise ReleaseInvalid(f"{MODEL}: outputs are {outputs}, expected a float {OUTPUT} [None, 2]")
+
+
+def _positions(feature: Feature) -> dict[FeatureValue, float]:
+    positions: dict[FeatureValue, float] = {category: float(at) for at, category in enumerate(feature.categories)}
+    positions[None] = NULL_POSITION
+    # A subclass's lookup is slower than a dict's own; only an open category needs it.
+    return _OpenPositions(positions) if feature.new_categories == "as_missing" else positions

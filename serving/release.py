@@ -19,8 +19,8 @@ POINTER = "production.json"
 TOLERANCE = 1e-6
 """How far an answer may lie from a case's probability; float32 tells apart steps of 6e-8 below 1."""
 
-FeatureType = Literal["float", "integer", "category"]
-FeatureValue = float | int | str | None
+FeatureType = Literal["float", "integer", "boolean", "category"]
+FeatureValue = bool | float | int | str | None
 Row = dict[str, FeatureValue]
 Decoded = TypeVar("Decoded")
 
@@ -39,7 +39,9 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     minimum: float | None = None
     maximum: float | None = None
     categories: tuple[str, ...] = ()
-    """The allowed values of a category; the model's input holds a value's position here, and -1 for null."""
+    """The values of a category; the model's input holds a value's position here, and -1 for null."""
+    new_categories: Literal["quarantine", "as_missing"] = "quarantine"
+    """What becomes of a value that `categories` does not name: its request is refused, or it is read as null."""
 
 
 class TrainingWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -69,19 +69,27 @@ class Rows:
 def _field(name: str, feature: Feature) -> tuple[str, Any] | tuple[str, Any, None]:
     low = -math.inf if feature.minimum is None else feature.minimum
     high = math.inf if feature.maximum is None else feature.maximum
+    text = feature.description
     kind: Any
     match feature.type:
         case "category":
-            if len(set(feature.categories)) < len(feature.categories):
-                raise ValueError(f"{feature.name} names a category twice")
-            kind = Literal.__getitem__(feature.categories)
+            if len(set(feature.categories)) < max(len(feature.categories), 1):
+                raise ValueError(f"{feature.name} names no category, or one twice")
+            if feature.new_categories == "as_missing":
+                kind = str
+                known = ", ".join(feature.categories)
+                text = f"{text} Known values: {known}; any other is read as null.".lstrip()
+            else:
+                kind = Literal.__getitem__(feature.categories)
+        case "boolean":
+            kind = bool
         case "integer":
             # A JSON integer has no end: 1 followed by 400 zeros cannot become a float.
             kind = Annotated[int, Meta(ge=math.ceil(max(low, INT64_MIN)), le=math.floor(min(high, INT64_MAX)))]
         case "float":
             # 1e300 would be inf in the model's float32. A float64 within these bounds is finite after the cast.
             kind = Annotated[float, Meta(ge=max(low, -FLOAT32_MAX), le=min(high, FLOAT32_MAX))]
-    description = Meta(description=feature.description or None)
+    description = Meta(description=text or None)
     if not feature.nullable:
         return name, Annotated[kind, description]
     return name, Annotated[kind | None, description], None

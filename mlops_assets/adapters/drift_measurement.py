@@ -30,6 +30,8 @@ class DriftMeasurement:
     """What was measured of a window against the reference."""
 
     share: float
+    sampled_rows: dict[str, int]
+    """Rows of the samples, by `reference` and `current`."""
     columns: list[ColumnDrift]
     target: ColumnDrift
     prediction: ColumnDrift
@@ -114,6 +116,7 @@ def measure_drift(dataset: Dataset, *, reference: pd.DataFrame, current: pd.Data
     features = [column_drift(name, is_category=f.type == "category") for name, f in dataset.features.items()]
     return DriftMeasurement(
         share=drift_share(features),
+        sampled_rows={"reference": len(reference), "current": len(current)},
         columns=features,
         target=column_drift(dataset.target, is_category=True),
         prediction=column_drift(PREDICTION, is_category=False),

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -41,24 +41,30 @@ def copy_atomically(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def folder_in_one_piece(target: Path) -> Iterator[Path]:
+def folder_in_one_piece(target: Path, *, is_whole: Callable[[Path], bool] = Path.exists) -> Iterator[Path]:
     """Gives an empty folder to fill, which becomes `target` at the end; a failure leaves nothing.
 
-    Where `target` is there already it stays as it is: folders are named by what they hold.
+    Args:
+        target: Where it is there already and whole it stays as it is: folders are named by what they hold.
+        is_whole: Says so; a folder that is not is replaced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    beside, aside = (target.with_name(f".{target.name}.{uuid4().hex}.tmp") for _ in range(2))
     beside.mkdir()
     try:
         yield beside
         for path in beside.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+        _sync_folder(beside)
+        if target.exists() and not is_whole(target):
+            target.rename(aside)
         if not target.exists():
             beside.rename(target)
             _sync_folder(target.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sync_folder(folder: Path) -> None:

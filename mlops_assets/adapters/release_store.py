@@ -56,6 +56,20 @@ class ServedModel:
         return scores
 
 
+@dataclass(frozen=True)
+class Release:
+    """A model as it was released."""
+
+    pointer: Pointer
+    manifest: Manifest
+    model: ServedModel
+
+    @property
+    def learned(self) -> dict[str, str]:
+        """Data version, by window, of what the model learned from."""
+        return {part.window: part.data_version for part in self.manifest.training_windows}
+
+
 class ReleaseStore:
     """Bundles under one folder."""
 
@@ -66,14 +80,23 @@ class ReleaseStore:
         """What the service is to serve; None before the first promotion."""
         return release.read_pointer(self.folder)
 
-    def production(self) -> tuple[Pointer, Manifest, ServedModel] | None:
+    def production(self) -> Release | None:
         """The production model, verified, or None before the first promotion."""
         pointer = self.pointer()
         if pointer is None:
             return None
-        bundle = self.folder / str(pointer.model_version)
-        manifest = release.verify(bundle, manifest_sha256=pointer.manifest_sha256, model_version=pointer.model_version)
-        return pointer, manifest, ServedModel((bundle / release.MODEL).read_bytes(), manifest.features)
+        manifest, model = self.model(pointer.model_version, manifest_sha256=pointer.manifest_sha256)
+        return Release(pointer, manifest, model)
+
+    def model(self, model_version: int, *, manifest_sha256: str) -> tuple[Manifest, ServedModel]:
+        """A published model, verified.
+
+        Raises:
+            ReleaseInvalid: its bundle is not there, or not the one that the hash names.
+        """
+        bundle = self.folder / str(model_version)
+        manifest = release.verify(bundle, manifest_sha256=manifest_sha256, model_version=model_version)
+        return manifest, ServedModel((bundle / release.MODEL).read_bytes(), manifest.features)
 
     def holds(self, model_version: int, *, manifest_sha256: str) -> bool:
         """Whether the bundle is published and whole."""
@@ -130,9 +153,19 @@ def features_of(dataset: Dataset) -> tuple[Feature, ...]:
             minimum=min(feature.range[0], float(np.float32(feature.range[0]))) if feature.range else None,
             maximum=max(feature.range[1], float(np.float32(feature.range[1]))) if feature.range else None,
             categories=feature.categories,
+            new_categories=feature.new_categories,
         )
         for name, feature in dataset.features.items()
     )
+
+
+def missing_inputs(model: ServedModel, dataset: Dataset) -> list[str]:
+    """The model's inputs that the contract does not have, or has as another type: it cannot score such rows."""
+    return [
+        feature.name
+        for feature in model.features
+        if (known := dataset.features.get(feature.name)) is None or known.type != feature.type
+    ]
 
 
 def write_bundle(
@@ -183,6 +216,8 @@ def _as_json(value: object, kind: str) -> release.FeatureValue:
         return None
     if kind == "category":
         return str(value)
+    if kind == "boolean":
+        return bool(value)
     # The shortest text that is this float32: 39.02, and not 39.02000045776367.
     number = float(str(np.float32(value)))  # type: ignore[arg-type]
     return int(number) if kind == "integer" else number

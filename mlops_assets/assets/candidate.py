@@ -15,13 +15,14 @@ from mlops_assets.adapters.release_store import (
     ServedModel,
     cases_of,
     features_of,
+    missing_inputs,
     write_bundle,
 )
 from mlops_assets.adapters.window_store import DataWindow, WindowStore
-from mlops_assets.checks.candidate import GATE, gate_results, side_by_side
+from mlops_assets.checks.candidate import GATE, gate_results, no_gate_results, side_by_side
 from mlops_assets.domain import candidate, evaluation
 from mlops_assets.domain.gate import Evidence, Production, Scored, refusals
-from mlops_assets.domain.windows import TRAIN, VALIDATION
+from mlops_assets.domain.windows import TRAIN, VALIDATION, missing_labels
 from mlops_assets.partitions import window_partitions
 from serving.release import TOLERANCE
 
@@ -32,6 +33,7 @@ CASES = 50
     partitions_def=window_partitions,
     deps=["data_window", "drift_report"],
     check_specs=GATE,
+    output_required=False,
     group_name="loop",
     owners=["team:ml"],
     kinds={"scikitlearn", "mlflow", "onnx"},
@@ -49,15 +51,13 @@ def candidate_model(
     The gate compares it with production on the window's validation rows, which no model ever trains on. A candidate
     that is refused shows a red check; the run succeeds, and production stays as it is.
     """
-    window = windows.current(context.partition_key)
-    if window is None:
-        raise dg.Failure(
-            f"there is no data window {context.partition_key}: materialize data_window first", allow_retries=False
-        )
+    window = _usable_window(windows, context.partition_key)
     try:
         evidence, pictures = _train_and_compare(context, window, windows, releases, registry, mlflow)
     except (candidate.NotTrainable, evaluation.NotComparable) as error:
-        raise dg.Failure(f"window {window.window}: {error}", allow_retries=False) from error
+        context.log.warning(f"window {window.window}: {error}")
+        yield from no_gate_results(str(error))
+        return
     if refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None):
         registry.set_status(evidence.candidate.version, "rejected")
     yield dg.MaterializeResult(
@@ -76,6 +76,23 @@ def candidate_model(
     yield from gate_results(evidence, pictures)
 
 
+def _usable_window(windows: WindowStore, window: str) -> DataWindow:
+    """The window as it is to be trained on; asked for by hand, a training that cannot be fails with what is missing."""
+    stored, latest = windows.current(window), windows.latest(window)
+    fault = None
+    if stored is None:
+        fault = "materialize data_window first"
+        if latest is not None and latest.fault:
+            fault = f"it is in quarantine: {latest.fault}"
+    elif stored.shape != windows.dataset.shape:
+        fault = f"it was stored under another contract: `mlops quarantine requeue {window}` takes it up anew"
+    else:
+        fault = missing_labels(windows.dataset, stored.counts)
+    if stored is None or fault is not None:
+        raise dg.Failure(f"there is no training on window {window}: {fault}", allow_retries=False)
+    return stored
+
+
 def _train_and_compare(
     context: dg.AssetExecutionContext,
     window: DataWindow,
@@ -87,10 +104,9 @@ def _train_and_compare(
     """Trains, exports, scores beside production, registers; gives what the gate saw, and its pictures."""
     dataset = windows.dataset
     versions = {part.window: part.data_version for part in windows.training_windows(window.window)}
-    training = windows.draw(versions, split=TRAIN, max_rows=dataset.training.max_rows)
-    validation = windows.draw(
-        {window.window: window.data_version}, split=VALIDATION, max_rows=dataset.training.max_rows
-    )
+    rows = dataset.training.max_rows
+    training = windows.draw(versions, split=TRAIN, max_rows=rows, labelled=True)
+    validation = windows.draw({window.window: window.data_version}, split=VALIDATION, max_rows=rows, labelled=True)
     truth = validation[dataset.target].to_numpy(bool)
 
     pipeline = candidate.train(dataset, training)
@@ -100,11 +116,16 @@ def _train_and_compare(
     metrics = evaluation.evaluate(truth, scores["candidate"])
     production = None
     if (released := releases.production()) is not None:
-        pointer, _, model = released
-        scores["production"] = model.score(validation)
+        if lacking := missing_inputs(released.model, dataset):
+            raise evaluation.NotComparable(
+                f"production needs {', '.join(lacking)}, which the contract no longer has so: it cannot be compared. A "
+                "contract without them needs a `name` and a state folder of its own"
+            )
+        scores["production"] = released.model.score(validation)
         production = Production(
-            version=pointer.model_version,
-            epoch=pointer.epoch,
+            version=released.pointer.model_version,
+            epoch=released.pointer.epoch,
+            window=released.manifest.validation_window.window,
             **vars(evaluation.evaluate(truth, scores["production"])),
         )
 

@@ -1,14 +1,16 @@
 """`drift_report`: a window measured against the data that the production model learned from."""
 
 import math
+from collections.abc import Iterator
 
 import dagster as dg
 
-from mlops_assets.adapters.drift_measurement import PREDICTION, measure_drift
-from mlops_assets.adapters.release_store import ReleaseStore
-from mlops_assets.adapters.window_store import WindowStore
-from mlops_assets.domain.drift import ColumnDrift, decide
-from mlops_assets.domain.windows import TRAIN
+from mlops_assets.adapters.drift_measurement import PREDICTION, DriftMeasurement, measure_drift
+from mlops_assets.adapters.release_store import Release, ReleaseStore
+from mlops_assets.adapters.window_store import DataWindow, WindowStore
+from mlops_assets.domain.drift import ColumnDrift, Learned, Situation, Tried, decide
+from mlops_assets.domain.gate import Evidence
+from mlops_assets.domain.windows import TRAIN, missing_labels
 from mlops_assets.partitions import window_partitions
 from mlops_assets.resources import ReportsResource
 
@@ -16,6 +18,7 @@ from mlops_assets.resources import ReportsResource
 @dg.asset(
     partitions_def=window_partitions,
     deps=["data_window"],
+    output_required=False,
     group_name="loop",
     owners=["team:ml"],
     kinds={"evidently"},
@@ -26,50 +29,106 @@ def drift_report(
     windows: dg.ResourceParam[WindowStore],
     releases: dg.ResourceParam[ReleaseStore],
     reports: ReportsResource,
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """How far the window moved from what the production model learned from, column by column.
 
     `drift_share` is the observed share of drifted columns; where it exceeds the threshold, `drift_sensor` trains a
-    candidate. Without a production model there is nothing to compare with, and the window trains the first one.
+    candidate. Without a production model there is nothing to compare with, and the window trains the first one. A
+    window in quarantine has no report.
     """
     window = context.partition_key
-    current = windows.current(window)
+    latest, current = windows.latest(window), windows.current(window)
+    if latest is not None and latest.fault:
+        context.log.warning(f"window {window} is in quarantine, its drift is not measured: {latest.fault}")
+        return
     if current is None:
         raise dg.Failure(f"there is no data window {window}: materialize data_window first", allow_retries=False)
-    threshold = windows.dataset.drift.drift_share_threshold
     production = releases.production()
-    if production is None:
-        decision = decide(None, threshold)
-        return dg.MaterializeResult(metadata={"decision": decision.kind, "reason": decision.reason})
-
-    pointer, manifest, model = production
-    reference_versions = {part.window: part.data_version for part in manifest.training_windows}
-    rows = windows.dataset.drift.sample_rows
-    reference = windows.draw(reference_versions, split=TRAIN, max_rows=rows)
-    sample = windows.draw({window: current.data_version}, split=None, max_rows=rows)
-    page = reports.page(window)
-    measured = measure_drift(
-        windows.dataset,
-        reference=reference.assign(**{PREDICTION: model.score(reference)}),
-        current=sample.assign(**{PREDICTION: model.score(sample)}),
-        html=page,
-    )
-    decision = decide(measured.share, threshold)
-    return dg.MaterializeResult(
-        metadata={
-            "drift_share": measured.share,
-            "drift_share_threshold": threshold,
-            "decision": decision.kind,
-            "reason": decision.reason,
+    measured = None if production is None else _measure(windows, reports, production, current)
+    decision = decide(_situation(context.instance, windows, production, current, measured))
+    metadata: dict[str, dg.MetadataValue] = {
+        "decision": dg.MetadataValue.text(decision.kind),
+        "reason": dg.MetadataValue.text(decision.reason),
+        "trains": dg.MetadataValue.text(decision.trains or ""),
+        "data_version": dg.MetadataValue.text(current.data_version),
+    }
+    if production is not None:
+        metadata |= {
+            "production_version": dg.MetadataValue.int(production.pointer.model_version),
+            "production_epoch": dg.MetadataValue.int(production.pointer.epoch),
+            "production_manifest_sha256": dg.MetadataValue.text(production.pointer.manifest_sha256),
+            "reference": dg.MetadataValue.json(production.learned),
+        }
+    if measured is not None:
+        metadata |= {
+            "drift_share": dg.MetadataValue.float(measured.share),
+            "drift_share_threshold": dg.MetadataValue.float(windows.dataset.drift.drift_share_threshold),
             "columns": _table([*measured.columns, measured.target, measured.prediction]),
             "target_drift": _number(measured.target),
             "prediction_drift": _number(measured.prediction),
             "report": dg.MetadataValue.url(reports.link(window)),
-            "reference": dg.MetadataValue.json(reference_versions),
-            "sampled_rows": dg.MetadataValue.json({"reference": len(reference), "current": len(sample)}),
-            "production_version": pointer.model_version,
-            "production_epoch": pointer.epoch,
+            "sampled_rows": dg.MetadataValue.json(measured.sampled_rows),
         }
+    yield dg.MaterializeResult(metadata=metadata)
+
+
+def _measure(
+    windows: WindowStore, reports: ReportsResource, production: Release, current: DataWindow
+) -> DriftMeasurement | None:
+    """The window beside what production learned from; None where the contract changed since, so nothing is alike."""
+    stored = [windows.stored(window, version) for window, version in production.learned.items()]
+    if any(part is None or part.shape != windows.dataset.shape for part in stored):
+        return None
+    rows = windows.dataset.drift.sample_rows
+    reference = windows.draw(production.learned, split=TRAIN, max_rows=rows)
+    sample = windows.draw({current.window: current.data_version}, split=None, max_rows=rows)
+    return measure_drift(
+        windows.dataset,
+        reference=reference.assign(**{PREDICTION: production.model.score(reference)}),
+        current=sample.assign(**{PREDICTION: production.model.score(sample)}),
+        html=reports.page(current.window),
+    )
+
+
+def _situation(
+    instance: dg.DagsterInstance,
+    windows: WindowStore,
+    production: Release | None,
+    current: DataWindow,
+    measured: DriftMeasurement | None,
+) -> Situation:
+    learned = Learned(production.manifest.validation_window.window, production.learned) if production else None
+    newest = current.window
+    if learned is not None and learned.window > newest and _is_of_shape(windows, learned.window):
+        newest = learned.window
+    would_learn = Learned(newest, {part.window: part.data_version for part in windows.training_windows(newest)})
+    return Situation(
+        window=current.window,
+        threshold=windows.dataset.drift.drift_share_threshold,
+        missing_labels=missing_labels(windows.dataset, current.counts),
+        production=learned,
+        production_epoch=production.pointer.epoch if production else None,
+        share=measured.share if measured else None,
+        would_learn=would_learn,
+        tried=_tried(instance, newest),
+    )
+
+
+def _is_of_shape(windows: WindowStore, window: str) -> bool:
+    stored = windows.current(window)
+    return stored is not None and stored.shape == windows.dataset.shape
+
+
+def _tried(instance: dg.DagsterInstance, window: str) -> Tried | None:
+    """The newest candidate of a window, as its evidence says it."""
+    of_window = dg.AssetRecordsFilter(asset_key=dg.AssetKey("candidate_model"), asset_partitions=[window])
+    records = instance.fetch_materializations(of_window, limit=1).records
+    materialization = records[0].asset_materialization if records else None
+    if materialization is None:
+        return None
+    evidence = Evidence.model_validate(materialization.metadata["evidence"].value)
+    return Tried(
+        Learned(evidence.window, evidence.training_windows), evidence.production.epoch if evidence.production else None
     )
 
 
@@ -92,5 +151,5 @@ def _table(columns: list[ColumnDrift]) -> dg.MetadataValue:
     )
 
 
-def _number(column: ColumnDrift) -> float | str:
-    return column.note if column.score is None else column.score
+def _number(column: ColumnDrift) -> dg.MetadataValue:
+    return dg.MetadataValue.text(column.note) if column.score is None else dg.MetadataValue.float(column.score)

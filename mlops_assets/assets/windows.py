@@ -1,27 +1,18 @@
-"""`data_window`: a landed file, validated, split and stored."""
+"""`data_window`: a landed window, validated, split and stored."""
 
 import time
-from collections.abc import Iterator
 
 import dagster as dg
-import pandas as pd
 
-from mlops_assets.adapters.landing import Landing
-from mlops_assets.adapters.window_store import WindowStore
-from mlops_assets.checks.windows import (
-    WINDOW_CAN_BE_READ,
-    WINDOW_HOLDS_ITS_CONTRACT,
-    window_can_be_read,
-    window_holds_its_contract,
-)
-from mlops_assets.domain.windows import WindowUnfit, unfit_for
+from mlops_assets.adapters.landing.landed_window import Landing
+from mlops_assets.adapters.window_store import DataWindow, Intake, WindowStore
+from mlops_assets.domain.dataset import Dataset, Feature
+from mlops_assets.domain.windows import WindowUnfit, missing_labels
 from mlops_assets.partitions import window_partitions
 
 
 @dg.asset(
     partitions_def=window_partitions,
-    check_specs=[WINDOW_CAN_BE_READ, WINDOW_HOLDS_ITS_CONTRACT],
-    output_required=False,
     group_name="loop",
     owners=["team:data"],
     kinds={"duckdb", "parquet"},
@@ -31,51 +22,88 @@ def data_window(
     context: dg.AssetExecutionContext,
     windows: dg.ResourceParam[WindowStore],
     landing: dg.ResourceParam[Landing],
-) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+) -> dg.MaterializeResult[None]:
     """One period of data: clean rows and quarantined rows, each row on one side of a split that lasts for ever.
 
-    A file that cannot be read, or a window that breaks the contract as a whole, shows a red check and is not
-    materialized; the file stays where it landed.
+    A window that cannot be read, or breaks the contract as a whole, is in quarantine: its checks are red and say why,
+    nothing is measured or trained on it, and what was its good version before stays in use.
     """
-    landed = landing.path_of(context.partition_key)
+    window = context.partition_key
     try:
-        stored = windows.ingest(context.partition_key, landed)
+        with landing.fetch(window) as landed:
+            intake, stored = windows.take(landed)
     except WindowUnfit as error:
-        context.log.warning(f"{landed.name} is not taken: {error}")
-        yield window_can_be_read(str(error))
-        yield dg.AssetCheckResult(
-            passed=False,
-            check_name=WINDOW_HOLDS_ITS_CONTRACT.name,
-            asset_key="data_window",
-            description="nothing to judge: the window could not be read",
-        )
-        return
-    fault = unfit_for(windows.dataset, stored.counts)
-    yield window_can_be_read(None)
-    yield window_holds_its_contract(stored, fault)
-    if fault is not None:
-        context.log.warning(f"{landed.name} is not taken: {fault}")
-        return
-    windows.make_current(stored)
+        intake, stored = windows.refuse(window, str(error)), None
+    if intake.fault:
+        context.log.warning(f"window {window} is in quarantine: {intake.fault}")
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(intake.data_version), metadata=_metadata(windows.dataset, intake, stored)
+    )
+
+
+def _metadata(dataset: Dataset, intake: Intake, stored: DataWindow | None) -> dict[str, dg.MetadataValue]:
+    metadata: dict[str, dg.MetadataValue] = {
+        "status": dg.MetadataValue.text("quarantined" if intake.fault else "fit"),
+        "data_version": dg.MetadataValue.text(intake.data_version),
+        "landed_at": dg.MetadataValue.timestamp(intake.landed_at),
+        "stored_at": dg.MetadataValue.timestamp(time.time()),
+        "dagster/column_schema": _schema(dataset),
+    }
+    if intake.fault:
+        metadata["fault"] = dg.MetadataValue.text(intake.fault)
+    if intake.replaces:
+        metadata["replaces"] = dg.MetadataValue.text(intake.replaces)
+    if stored is None:
+        return metadata
     counts = stored.counts
-    yield dg.MaterializeResult(
-        data_version=dg.DataVersion(stored.data_version),
-        metadata={
-            "dagster/row_count": counts.clean,
-            "rows": counts.rows,
-            "quarantined": counts.quarantined,
-            "train_rows": counts.clean - counts.validation,
-            "validation_rows": counts.validation,
-            "data_version": stored.data_version,
-            "landed_at": dg.MetadataValue.timestamp(landed.stat().st_mtime),
-            "stored_at": dg.MetadataValue.timestamp(time.time()),
-            "ignored_columns": dg.MetadataValue.json(list(stored.ignored_columns)),
-            "preview": _table(windows.preview(stored)),
-        },
-    )
+    metadata |= {
+        "dagster/row_count": dg.MetadataValue.int(counts.clean),
+        "rows": dg.MetadataValue.int(counts.rows),
+        "quarantined": dg.MetadataValue.int(counts.quarantined),
+        "quarantined_by_rule": dg.MetadataValue.table(
+            [dg.TableRecord({"rule": rule, "rows": rows}) for rule, rows in counts.by_reason.items()],
+            schema=dg.TableSchema([dg.TableColumn("rule"), dg.TableColumn("rows", "int")]),
+        ),
+        "labelled": dg.MetadataValue.int(counts.labelled),
+        "train_rows": dg.MetadataValue.int(counts.clean - counts.validation),
+        "validation_rows": dg.MetadataValue.int(counts.validation),
+        "ignored_columns": dg.MetadataValue.json(list(stored.ignored_columns)),
+        "unmatched_rows": dg.MetadataValue.json(stored.unmatched),
+        "new_categories": dg.MetadataValue.json(stored.new_categories),
+    }
+    if waits := missing_labels(dataset, counts):
+        metadata["waits_for"] = dg.MetadataValue.text(waits)
+    return metadata
 
 
-def _table(frame: pd.DataFrame) -> dg.MetadataValue:
-    return dg.MetadataValue.table(
-        [dg.TableRecord({str(name): str(value) for name, value in row.items()}) for row in frame.to_dict("records")]
-    )
+def _schema(dataset: Dataset) -> dg.MetadataValue:
+    """The contract, as the asset's page shows it."""
+    roles = {
+        dataset.row_id: "row id",
+        dataset.split_by: "split key",
+        **dict.fromkeys(dataset.kept, "kept"),
+        dataset.target: "target",
+    }
+    if dataset.row_id == dataset.split_by:
+        roles[dataset.row_id] = "row id and split key"
+    columns = [dg.TableColumn(name, role) for name, role in roles.items()]
+    columns += [
+        dg.TableColumn(
+            name,
+            feature.type,
+            description=_described(feature),
+            constraints=dg.TableColumnConstraints(nullable=feature.nullable, other=_allowed(feature)),
+        )
+        for name, feature in dataset.features.items()
+    ]
+    return dg.TableSchemaMetadataValue(dg.TableSchema(columns))
+
+
+def _described(feature: Feature) -> str:
+    return f"{feature.description} [{feature.unit}]" if feature.unit else feature.description
+
+
+def _allowed(feature: Feature) -> list[str]:
+    if feature.range is not None:
+        return [f"{feature.range[0]:g} to {feature.range[1]:g}"]
+    return [f"{len(feature.categories)} categories"] if feature.categories else []

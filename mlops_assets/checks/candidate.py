@@ -61,6 +61,11 @@ def gate_results(evidence: Evidence, pictures: Mapping[str, str]) -> list[dg.Ass
     ]
 
 
+def no_gate_results(fault: str) -> list[dg.AssetCheckResult]:
+    """The gate's verdicts where no comparison could be made: nothing passes."""
+    return [_result(spec, passed=False, metadata={}, description=fault) for spec in GATE]
+
+
 def side_by_side(evidence: Evidence) -> dg.MetadataValue:
     """Candidate beside production on the same rows, as a table."""
     models = {"candidate": evidence.candidate, "production": evidence.production}
@@ -81,9 +86,12 @@ def side_by_side(evidence: Evidence) -> dg.MetadataValue:
     )
 
 
-def _result(spec: dg.AssetCheckSpec, *, passed: bool, metadata: dict[str, dg.MetadataValue]) -> dg.AssetCheckResult:
+def _result(
+    spec: dg.AssetCheckSpec, *, passed: bool, metadata: dict[str, dg.MetadataValue], description: str | None = None
+) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=passed,
+        description=description,
         check_name=spec.name,
         asset_key=spec.asset_key,
         severity=dg.AssetCheckSeverity.ERROR,

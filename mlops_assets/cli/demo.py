@@ -13,7 +13,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 
-from mlops_assets.adapters.landing import Landing
+from mlops_assets.adapters.landing.folder import FolderLanding
+from mlops_assets.adapters.landing.requeue import Requeue
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
@@ -23,6 +24,7 @@ from mlops_assets.cli.stack import Stack, only_stack
 from mlops_assets.cli.status import columns_table, promoted_versions, window_cells
 from mlops_assets.cli.up import print_addresses, running_stack, wait_for_interrupt
 from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import FLIGHTS, read_dataset
 from mlops_assets.datasets.flights import WINDOWS, write_windows
 
 WINDOW_SECONDS = 300
@@ -54,6 +56,8 @@ def demo(settings: Settings, console: Console, *, windows: int, leave: bool, fre
     Raises:
         UserError: a window was not handled, or the service does not answer with what was promoted.
     """
+    # Whatever data the user's own loop runs on, the demo's are the flights.
+    settings = settings.model_copy(update={"dataset": FLIGHTS, "source": None})
     if fresh:
         _forget(settings)
     months = WINDOWS[:windows]
@@ -78,7 +82,8 @@ class Replay:
     def __init__(self, settings: Settings, stack: Stack, instance: dg.DagsterInstance) -> None:
         self._stack = stack
         self._instance = instance
-        self._landing = Landing(settings.landing)
+        self._landing = FolderLanding(settings.landing, read_dataset(settings.dataset))
+        self._requeue = Requeue(settings.requeued)
         self._ledger = Ledger(settings.ledger_url)
         self._service = ServiceClient(settings.service_url)
 
@@ -95,10 +100,10 @@ class Replay:
         """
         window = file.stem
         before = self._history(window)
-        if not self._landing.path_of(window).exists():
+        if not (self._landing.folder / file.name).exists():
             self._landing.add(file)
         elif before.verdict == "failed":
-            self._landing.path_of(window).touch()  # taken up anew, as a file that changed
+            self._requeue.ask(window)
         landed = time.monotonic()
         while True:
             self._stack.demand_running()
@@ -197,6 +202,6 @@ def _is_incidental(path: Path) -> bool:
 
 
 OWN = {
-    "dagster", "landing", "ledger.db", "lock", "logs", "mlartifacts", "mlflow.db", "releases", "reports",
-    "supervisord.conf", "supervisord.pid", "windows",
+    "dagster", "dataset", "landing", "ledger.db", "lock", "logs", "mlartifacts", "mlflow.db", "releases", "reports",
+    "requeued", "spool", "supervisord.conf", "supervisord.pid", "windows",
 }  # fmt: skip

@@ -14,7 +14,7 @@ import dagster as dg
 from mlops_assets.config import Settings
 from mlops_assets.domain.gate import Evidence
 from mlops_assets.jobs import training_job, window_job
-from mlops_assets.sensors.drift import decision_of
+from mlops_assets.sensors.drift import answer_of
 from mlops_assets.sensors.windows import UNFINISHED
 
 
@@ -26,12 +26,18 @@ class WindowHistory:
     rows: int | None = None
     drift_share: float | None = None
     decision: str | None = None
+    trains: bool = False
+    """Whether the decision asks for a candidate of this window."""
+    realised_auc: float | None = None
+    """AUC, on its labelled rows, of the model that was production when it landed."""
     candidate_version: int | None = None
     candidate_auc: float | None = None
     production_auc: float | None = None
     verdict: str | None = None
     """promoted, refused, unfit (the window itself), or failed."""
     fault: str | None = None
+    waits_for: str | None = None
+    """The labels that its training waits for."""
     landed_at: float | None = None
     running: str | None = None
     """The job that works on it now."""
@@ -41,7 +47,7 @@ class WindowHistory:
     @property
     def handled(self) -> bool:
         """Whether the loop has done with it all that there is to do."""
-        done = self.verdict in ("promoted", "refused", "unfit") or self.decision == "no drift"
+        done = self.verdict in ("promoted", "refused", "unfit") or (self.decision is not None and not self.trains)
         return self.running is None and done
 
 
@@ -71,28 +77,38 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
     run_id = runs[0].run_id if runs else None
     ingests = [run for run in runs if run.job_name == window_job.name]
     data = _newest(instance, "data_window", window)
-    fault = None
-    if ingests and running is None and (data is None or data.run_id != ingests[0].run_id):
-        fault = _fault(instance, ingests[0])
-    if data is None:
-        verdict = "unfit" if ingests and ingests[0].status == dg.DagsterRunStatus.SUCCESS else "failed"
-        return WindowHistory(window, running=running, run_id=run_id, fault=fault, verdict=verdict if fault else None)
+    failed = bool(ingests) and running is None and (data is None or data.run_id != ingests[0].run_id)
+    if data is None or failed:
+        fault = f"the run {ingests[0].run_id[:8]} ended {ingests[0].status.value.lower()}" if failed else None
+        return WindowHistory(window, running=running, run_id=run_id, fault=fault, verdict="failed" if failed else None)
     history = WindowHistory(
         window,
-        rows=int(_value(data, "rows")),
+        rows=_value(data, "rows"),
         landed_at=_value(data, "landed_at"),
         running=running,
         run_id=run_id,
-        fault=fault,
+        fault=_value(data, "fault"),
     )
+    if history.fault:
+        return replace(history, verdict="unfit")
     drift = _newest(instance, "drift_report", window)
     if drift is None or drift.storage_id < data.storage_id:
-        return replace(history, verdict="failed" if fault else None)
-    history = replace(history, drift_share=_value(drift, "drift_share"), decision=decision_of(drift).kind)
+        return history
+    answer, realised = answer_of(drift), _newest(instance, "realised_performance", window)
+    history = replace(
+        history,
+        drift_share=_value(drift, "drift_share"),
+        decision=answer.decision,
+        trains=answer.trains == window,
+        realised_auc=_value(realised, "realised_auc") if realised else None,
+        waits_for=answer.reason if answer.decision == "waits for labels" else None,
+    )
     candidate = _newest(instance, "candidate_model", window)
     if candidate is None or candidate.storage_id < drift.storage_id:
-        failed = runs[0].job_name == training_job.name and runs[0].status == dg.DagsterRunStatus.FAILURE
-        return replace(history, verdict="failed" if failed else None)
+        if running is not None or runs[0].job_name != training_job.name:
+            return history
+        # A training that ends without a candidate has found the models not comparable: its checks are red.
+        return replace(history, verdict="failed" if runs[0].status == dg.DagsterRunStatus.FAILURE else "refused")
     evidence = Evidence.model_validate(_value(candidate, "evidence"))
     version = evidence.candidate.version
     trainings = [run for run in runs if run.job_name == training_job.name]
@@ -120,12 +136,3 @@ def _value(record: dg.EventLogRecord, name: str) -> Any:  # noqa: ANN401 -- meta
     materialization = record.asset_materialization
     entry = materialization.metadata.get(name) if materialization else None
     return entry.value if entry else None
-
-
-def _fault(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """Why a run left no data window: the first check that failed, or that the run itself did."""
-    for log in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
-        evaluation = log.get_dagster_event().asset_check_evaluation_data
-        if not evaluation.passed:
-            return evaluation.description or evaluation.check_name
-    return f"the run {run.run_id[:8]} ended {run.status.value.lower()}"

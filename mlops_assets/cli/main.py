@@ -9,17 +9,56 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from mlops_assets.adapters.landing import Landing
+from mlops_assets.adapters.landing.folder import FolderLanding
+from mlops_assets.adapters.landing.landed_window import SourceDown, SourceInvalid
 from mlops_assets.adapters.service_client import ServiceUnavailable
+from mlops_assets.adapters.window_store import RecordInvalid, WindowStore
 from mlops_assets.cli.errors import UserError
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import DatasetInvalid
+from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
 from mlops_assets.datasets.flights import WINDOWS
 from mlops_assets.domain.windows import WindowNameInvalid, WindowUnfit
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A closed MLOps loop for tabular classification.")
 window_app = typer.Typer(no_args_is_help=True, help="Data windows.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="Rows and windows that were set aside.")
 app.add_typer(window_app, name="window")
+app.add_typer(quarantine_app, name="quarantine")
+
+DatasetOption = Annotated[
+    Path | None, typer.Option("--dataset", help="The dataset's contract; MLOPS_DATASET, or the built-in flights.")
+]
+SourceOption = Annotated[
+    str | None,
+    typer.Option("--source", help="Where windows land: a folder, s3://..., postgresql://...; MLOPS_SOURCE."),
+]
+
+
+def _settings(dataset: Path | None = None, source: str | None = None) -> Settings:
+    given = {"dataset": dataset, "source": source}
+    return Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+
+
+@app.command()
+def init(
+    path: Annotated[
+        Path, typer.Argument(help="A file, a folder of windows, or a folder of windows of several tables.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The contract to write.")] = Path("dataset.toml"),
+) -> None:
+    """Look at your data and write a commented contract of it."""
+    from mlops_assets.cli.init import init
+
+    init(path, output, Console())
+
+
+@app.command()
+def check(dataset: DatasetOption = None, source: SourceOption = None) -> None:
+    """Say whether the contract and the windows that landed hold, without running anything."""
+    from mlops_assets.cli.check import check
+
+    if not check(_settings(dataset, source), Console()):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -35,19 +74,23 @@ def demo(
 
 
 @app.command()
-def up() -> None:
+def up(dataset: DatasetOption = None, source: SourceOption = None) -> None:
     """Run Dagster, the prediction service and MLflow's pages until Ctrl-C."""
     from mlops_assets.cli.up import up
 
-    up(Settings(), Console())
+    up(_settings(dataset, source), Console())
 
 
 @app.command()
-def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+) -> None:
     """Say what is in production, what the service answers with, and what became of each window."""
     from mlops_assets.cli.status import read_status, status_view
 
-    read = read_status(Settings())
+    read = read_status(_settings(dataset, source))
     if as_json:
         typer.echo(json.dumps(read, indent=2))
     else:
@@ -69,11 +112,56 @@ def checks(
 
 @window_app.command("add")
 def window_add(
-    file: Annotated[Path, typer.Argument(help="A Parquet file, named <window>.parquet.")],
+    path: Annotated[Path, typer.Argument(help="A Parquet or CSV file, or a folder with a file for each table.")],
     window: Annotated[str | None, typer.Option(help="The window's name, where the file has another.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Land a corrected window over an earlier one.")] = False,
+    dataset: DatasetOption = None,
 ) -> None:
-    """Land a window: validate its name, copy it, rename it into place."""
-    typer.echo(f"landed {Landing(Settings().landing).add(file, window)}")
+    """Land a window, or its late labels (<window>.labels.csv): copied, and renamed into place."""
+    settings = _settings(dataset)
+    if settings.source and "://" in settings.source:
+        raise UserError(f"windows land in {settings.shown_location}: put it there with that place's own tools")
+    landing = FolderLanding(Path(settings.landing_location), read_dataset(settings.dataset))
+    typer.echo(f"landed {landing.add(path, window, replace=replace)}")
+
+
+@window_app.command("remove")
+def window_remove(
+    window: Annotated[str, typer.Argument(help="The window's name.")], dataset: DatasetOption = None
+) -> None:
+    """Take a window out of use: nothing is trained on it any more. What landed stays where it is."""
+    settings = _settings(dataset)
+    if not WindowStore(settings.windows, read_dataset(settings.dataset)).remove(window):
+        raise UserError(f"no window {window} is in use")
+    typer.echo(f"{window} is out of use; `mlops quarantine requeue {window}` takes it up again")
+
+
+@quarantine_app.command("list")
+def quarantine_list(dataset: DatasetOption = None) -> None:
+    """List the windows in quarantine, and those with rows in it."""
+    from mlops_assets.cli.quarantine import list_quarantine
+
+    list_quarantine(_settings(dataset), Console())
+
+
+@quarantine_app.command("show")
+def quarantine_show(
+    window: Annotated[str, typer.Argument(help="The window's name.")],
+    rows: Annotated[int, typer.Option(min=1, help="How many rows.")] = 20,
+    dataset: DatasetOption = None,
+) -> None:
+    """Show which rules the rows of a window broke, and the first of them."""
+    from mlops_assets.cli.quarantine import show_quarantine
+
+    show_quarantine(_settings(dataset), Console(), window, rows=rows)
+
+
+@quarantine_app.command("requeue")
+def quarantine_requeue(window: Annotated[str, typer.Argument(help="The window's name.")]) -> None:
+    """Take a window up again, as it lies where it landed and by the contract as it is now."""
+    from mlops_assets.cli.quarantine import requeue
+
+    requeue(Settings(), Console(), window)
 
 
 def main() -> None:
@@ -81,7 +169,16 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it tells of each table that it makes
     try:
         app()
-    except (UserError, DatasetInvalid, WindowNameInvalid, WindowUnfit, ServiceUnavailable) as error:
+    except (
+        UserError,
+        DatasetInvalid,
+        WindowNameInvalid,
+        WindowUnfit,
+        ServiceUnavailable,
+        SourceDown,
+        SourceInvalid,
+        RecordInvalid,
+    ) as error:
         typer.echo(f"mlops: {error}", err=True)
         raise SystemExit(1) from error
     except ValidationError as error:

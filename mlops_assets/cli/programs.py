@@ -101,6 +101,7 @@ def environment(settings: Settings) -> dict[str, str]:
         **os.environ,
         "MLOPS_HOME": str(settings.state),
         "MLOPS_DATASET": str(settings.dataset.absolute()),
+        "MLOPS_SOURCE": settings.source or "",
         **{program.port_setting: str(program.port) for program in programs(settings)},
         "DAGSTER_HOME": str(settings.state / "dagster"),
         "SERVING_RELEASES": str(settings.releases),

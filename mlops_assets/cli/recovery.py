@@ -3,10 +3,13 @@
 Only under the state folder's lock: it takes every unfinished run for an orphan.
 """
 
+import shutil
+
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.cli.errors import UserError
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 
@@ -15,7 +18,12 @@ def prepare(settings: Settings) -> list[str]:
     """Makes MLflow's database before any worker does: two at a time fail.
 
     Says where the user's MLflow server could not be prepared; the loop starts without it.
+
+    Raises:
+        UserError: the state folder is that of another dataset.
     """
+    _demand_own_state(settings)
+    _sweep(settings)
     registry = _registry(settings)
     if not settings.tracking_uri:
         if not (settings.state / "mlflow.db").exists():
@@ -27,6 +35,24 @@ def prepare(settings: Settings) -> list[str]:
     except Exception as error:
         return [f"MLflow could not be prepared: {_cause(error)}; start again once it answers, if it is new to the loop"]
     return []
+
+
+def _demand_own_state(settings: Settings) -> None:
+    """Windows, production and ledger of two datasets in one folder would be taken for each other's."""
+    name, mark = read_dataset(settings.dataset).name, settings.state / "dataset"
+    if mark.exists() and (other := mark.read_text()) != name:
+        raise UserError(
+            f"{settings.state} holds the loop of the dataset {other}, and {settings.dataset} is named {name}: set "
+            f"MLOPS_HOME to a folder of its own"
+        )
+    settings.state.mkdir(parents=True, exist_ok=True)
+    mark.write_text(name)
+
+
+def _sweep(settings: Settings) -> None:
+    """Removes what a killed run left half made: copies in the spool, and folders that were to become a version."""
+    for folder in (settings.spool, *settings.windows.glob("*/.*.tmp")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def recover(settings: Settings) -> list[str]:

@@ -1,5 +1,6 @@
 """`mlops status`: what is in production, what the service answers with, and what became of each window."""
 
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -7,7 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from mlops_assets.adapters.landing import Landing
+from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.landed_window import SourceDown
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
@@ -35,11 +37,21 @@ def read_status(settings: Settings) -> Status:
     registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
     return {
         "windows": [asdict(window) for window in windows],
-        "ignored": Landing(settings.landing).ignored(),
+        **_landing(settings),
         "production": asdict(production) if production else None,
         "service": _service(settings),
         "candidates": [asdict(version) for version in registry.versions()],
     }
+
+
+def _landing(settings: Settings) -> dict[str, Any]:
+    """What lies where windows land and is not taken up: `ignored` names, `waiting` windows, or the `source`'s fault."""
+    try:
+        landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+        waiting = {found.window: found.waits_for for found in landing.landed(now=time.time()) if found.waits_for}
+        return {"ignored": landing.ignored(), "waiting": waiting, "source_fault": None}
+    except SourceDown as error:
+        return {"ignored": [], "waiting": {}, "source_fault": str(error)}
 
 
 def promoted_versions(ledger: Ledger) -> set[int]:
@@ -51,15 +63,18 @@ def status_view(status: Status) -> RenderableType:
     """The status as tables."""
     windows = windows_table([WindowHistory(**window) for window in status["windows"]])
     faults = [f"{window['window']}: {window['fault']}" for window in status["windows"] if window["fault"]]
+    faults += [f"{window['window']}: {window['waits_for']}" for window in status["windows"] if window["waits_for"]]
+    faults += [f"{window}: waits for {what}" for window, what in status["waiting"].items()]
+    faults += [status["source_fault"]] if status["source_fault"] else []
     faults += [f"{name}: ignored, for no window is named like this" for name in status["ignored"]]
     return Group(windows, *faults, _production_table(status), _candidates_table(status["candidates"]))
 
 
 def windows_table(windows: list[WindowHistory]) -> Table:
     """A line for each window."""
-    table = columns_table(title="windows")
+    table = columns_table("realised AUC", title="windows")
     for window in windows:
-        table.add_row(*window_cells(window))
+        table.add_row(*window_cells(window), _decimal(window.realised_auc))
     return table
 
 

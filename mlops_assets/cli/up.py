@@ -43,7 +43,10 @@ def print_addresses(settings: Settings, console: Console) -> None:
     console.print(f"  OpenAPI   {settings.service_url}/schema")
     console.print(f"  MLflow    {settings.mlflow_url}")
     console.print(f"  reports   {settings.reports_url}")
-    console.print(f"  landing   {settings.landing}   (drop <window>.parquet here)")
+    if settings.source is None:
+        console.print(f"  landing   {settings.landing}   (drop windows here)")
+    else:
+        console.print(f"  landing   {settings.shown_location}")
 
 
 def up(settings: Settings, console: Console) -> None:

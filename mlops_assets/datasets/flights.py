@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from mlops_assets.domain.windows import literal
+from mlops_assets.domain.sql import literal
 
 WINDOWS = tuple(f"2013-{month:02d}" for month in range(1, 13))
 

@@ -17,7 +17,7 @@ from mlops_assets.domain.dataset import Dataset
 
 INPUT = "features"
 NO_CATEGORY = -1
-"""Code of a null in a category feature."""
+"""Code of a null in a category feature, and of a value that the contract does not name."""
 
 # Ordinal codes, not one-hot and not HistGradientBoosting's own `categorical_features`: docs/decisions/0004.
 
@@ -27,7 +27,10 @@ class NotTrainable(ValueError):
 
 
 def build_pipeline(dataset: Dataset) -> Pipeline:
-    """An unfitted pipeline: frame of features -> codes and numbers in the contract's order -> trees."""
+    """An unfitted pipeline: frame of features -> codes and numbers in the contract's order -> trees.
+
+    A boolean is a number here: 1, 0, or NaN for null.
+    """
     encoders = [
         (
             name,

@@ -4,6 +4,7 @@ Here belongs the contract's model and nothing that applies it. Reading it from a
 belongs to `mlops_assets.datasets`.
 """
 
+import hashlib
 import re
 from typing import Annotated, Literal, Self
 
@@ -11,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FLOAT32_EXACT_INTEGER = 2**24
 """Largest magnitude up to which every integer is exact in float32, which features are from the window on."""
+
+NULL_TEXTS = ("", "na", "n/a", "nan", "null", "none")
+"""What stands for null in a CSV file and in a label, in lower case."""
 
 SCORES = "prediction"
 """Column of a model's scores beside the features where drift is measured; no column of a window has its name."""
@@ -30,7 +34,7 @@ class _Strict(BaseModel):
 class Feature(_Strict):
     """One input of the model, known at the time of the prediction."""
 
-    type: Literal["float", "integer", "category"]
+    type: Literal["float", "integer", "boolean", "category"]
     description: str = ""
     unit: str | None = None
     nullable: bool = False
@@ -38,18 +42,24 @@ class Feature(_Strict):
     """Smallest and largest allowed value of a number, both included."""
     categories: tuple[str, ...] = ()
     """The allowed values of a category, in the order of their codes."""
+    new_categories: Literal["quarantine", "as_missing"] = "quarantine"
+    """What becomes of a value that `categories` does not name: its row is set aside, or it is read as missing."""
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
         if self.type == "category":
             if not self.categories:
                 raise ValueError('a feature of type "category" needs `categories`, the list of its allowed values')
-            if self.range is not None:
-                raise ValueError("`range` is for numbers; a category has `categories`")
             if len(set(self.categories)) != len(self.categories):
                 raise ValueError("`categories` names a value twice")
-        elif self.categories:
-            raise ValueError(f'`categories` is for the type "category"; this feature is of type "{self.type}"')
+            if self.new_categories == "as_missing" and not self.nullable:
+                raise ValueError('`new_categories = "as_missing"` reads new values as null: it needs `nullable = true`')
+        elif self.categories or self.new_categories != "quarantine":
+            raise ValueError(
+                f'`categories` and `new_categories` are for the type "category"; this feature is of type "{self.type}"'
+            )
+        if self.range is not None and self.type not in ("float", "integer"):
+            raise ValueError(f'`range` is for numbers; this feature is of type "{self.type}"')
         if self.range is not None and self.range[0] > self.range[1]:
             raise ValueError(f"`range` is [smallest, largest]; {self.range[0]} is larger than {self.range[1]}")
         return self
@@ -59,7 +69,11 @@ class Limits(_Strict):
     """When a window as a whole is not fit to be used."""
 
     min_rows: Annotated[int, Field(ge=1)] = 500
+    """Fewer clean rows than this are no window."""
     max_quarantined_share: Share = 0.05
+    """Where a larger share of the rows breaks the contract, the whole window is set aside."""
+    min_labelled_share: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Training and gate wait until so many of the clean rows have a label: early labels are seldom typical ones."""
 
 
 class Drift(_Strict):
@@ -92,17 +106,60 @@ class Gate(_Strict):
     """Share of rows on which the exported model may differ from the fitted pipeline by more than 1e-6."""
 
 
+TableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")]
+
+
+class Source(_Strict):
+    """Which tables a window is made of. Where they are found says the setting `MLOPS_SOURCE`.
+
+    Without `tables` a window is one file, `<window>.parquet` or `<window>.csv`, with its late labels, if any, in
+    `<window>.labels.parquet` or `.csv`.
+    """
+
+    tables: tuple[TableName, ...] = ()
+    """Files `<window>/<table>.parquet` or `.csv`, or tables of a database. A row of the first is a row of the window;
+    the others add columns to it by `key`."""
+    key: str | None = None
+    """Column that joins the tables, and the labels to the rows; the row id where none is named."""
+    labels: TableName | None = None
+    """Table with the target, which may come later than the others."""
+    window_column: str | None = None
+    """Database: the column of every table that says which window a row belongs to."""
+    updated_at: str | None = None
+    """Database: a column of every table that grows when a row changes, so that a change is noticed."""
+
+    @model_validator(mode="after")
+    def _can_be_joined(self) -> Self:
+        named = [*self.tables, self.labels] if self.labels else [*self.tables]
+        if len(set(named)) < len(named):
+            raise ValueError("`tables` and `labels` name a table twice")
+        if len(self.tables) > 1 and self.key is None:
+            raise ValueError("several `tables` need `key`, the column that joins them")
+        if self.labels and not self.tables:
+            raise ValueError("`labels` names a table beside `tables`; a single file's labels are `<window>.labels.csv`")
+        return self
+
+
 class Dataset(_Strict):
     """The contract of one dataset: one row is one case, one window is one period of them."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
     description: str = ""
     target: str
-    """Column with the truth: true or false, 1 or 0."""
+    """Column with the truth, which may come late."""
+    target_values: tuple[str, str] | None = None
+    """How the target says no and yes, such as `["stayed", "left"]`; true or false, 1 or 0 where none are named."""
     row_id: str
     """Column that tells rows apart."""
     split_by: str
     """Column with the key that the split into training and validation never tears apart."""
+    entity_key: str | None = None
+    """Column that names whom or what a row is about."""
+    event_time: str | None = None
+    """Column that says when the row happened; a time without a zone is UTC."""
+    segments: tuple[str, ...] = ()
+    """Columns whose values are groups that no new model may be worse for."""
+    source: Source = Source()
     features: Annotated[dict[str, Feature], Field(min_length=1)]
     limits: Limits = Limits()
     drift: Drift = Drift()
@@ -111,14 +168,25 @@ class Dataset(_Strict):
 
     @model_validator(mode="after")
     def _roles_are_apart(self) -> Self:
-        for role in ("target", "row_id", "split_by"):
+        for role in ("target", "row_id", "split_by", "entity_key", "event_time"):
             if (column := getattr(self, role)) in self.features:
                 raise ValueError(f"`{role}` is the column {column!r}, which is also a feature; a model must not see it")
-        if self.target in (self.row_id, self.split_by):
+        if self.target in (self.row_id, self.split_by, self.entity_key, self.event_time, *self.segments):
             raise ValueError("`target` must be a column of its own")
+        if self.target_values and len({value.lower() for value in self.target_values}) < 2:
+            raise ValueError("`target_values` are two different values: what the target says for no, and for yes")
+        if empty := [value for value in self.target_values or () if value.strip().lower() in NULL_TEXTS]:
+            raise ValueError(f"`target_values` has {empty[0]!r}, which is read as a label that has not come yet")
+        if len(set(self.segments)) < len(self.segments):
+            raise ValueError("`segments` names a column twice")
+        for segment in self.segments:
+            if segment in self.features and self.features[segment].type not in ("category", "boolean"):
+                raise ValueError(f"the segment {segment!r} is a number; a segment is a category or a boolean")
         # msgspec, which reads the service's requests, cannot have these in a field's name.
         if odd := [name for name in self.features if re.search(r'["\\\x00-\x1f]', name)]:
             raise ValueError(f"the feature {odd[0]!r} has a quote, a backslash or a control character in its name")
+        if "" in self.features:
+            raise ValueError("a feature has an empty name")
         if own := [column for column in self.columns if column.startswith("_")]:
             raise ValueError(f"the column {own[0]!r} begins with '_', which the window store keeps for its own columns")
         if SCORES in self.columns:
@@ -133,14 +201,44 @@ class Dataset(_Strict):
     @property
     def numeric(self) -> list[str]:
         """Names of the float and integer features, in the contract's order."""
-        return [name for name, feature in self.features.items() if feature.type != "category"]
+        return [name for name, feature in self.features.items() if feature.type in ("float", "integer")]
 
     @property
     def categorical(self) -> list[str]:
-        """Names of the category features, in the contract's order."""
-        return [name for name, feature in self.features.items() if feature.type == "category"]
+        """Names of the category and boolean features, in the contract's order: their drift is one of shares."""
+        return [name for name, feature in self.features.items() if feature.type in ("category", "boolean")]
+
+    @property
+    def kept(self) -> list[str]:
+        """Columns that are stored beside id, split key, target and features, each once."""
+        named = [self.entity_key, self.event_time, *self.segments]
+        known = {self.row_id, self.split_by, self.target, *self.features}
+        return [column for column in dict.fromkeys(named) if column is not None and column not in known]
+
+    @property
+    def inputs(self) -> list[str]:
+        """Every column that a window must have when it lands, each once; the target may come later."""
+        return list(dict.fromkeys([self.row_id, self.split_by, *self.kept, *self.features]))
 
     @property
     def columns(self) -> list[str]:
-        """Every column that a window must have, each once."""
-        return list(dict.fromkeys([self.row_id, self.split_by, self.target, *self.features]))
+        """Every column that the contract speaks of, each once."""
+        return [*self.inputs, self.target]
+
+    @property
+    def label_key(self) -> str:
+        """The column that joins late labels to the rows."""
+        return self.source.key or self.row_id
+
+    @property
+    def shape(self) -> str:
+        """Hash of all that stored rows depend on; windows of one shape can be used together.
+
+        Words (descriptions, units), limits and thresholds are not part of it: changing those changes no row.
+        """
+        roles = self.model_dump_json(exclude={"name", "description", "limits", "drift", "training", "gate", "features"})
+        features = [
+            f"{name}: {feature.model_dump_json(exclude={'description', 'unit'})}"
+            for name, feature in self.features.items()
+        ]
+        return hashlib.sha256("\n".join([roles, *features]).encode()).hexdigest()[:16]

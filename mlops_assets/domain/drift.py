@@ -3,7 +3,7 @@
 Measuring belongs to `mlops_assets.adapters.drift_measurement`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,19 +25,6 @@ class ColumnDrift:
         return self.score is None or not self.score < self.threshold  # a NaN counts too
 
 
-@dataclass(frozen=True)
-class DriftDecision:
-    """What a drift report leads to, and why."""
-
-    kind: Literal["first", "trained", "no drift"]
-    reason: str
-
-    @property
-    def trains(self) -> bool:
-        """Whether a candidate is to be trained."""
-        return self.kind != "no drift"
-
-
 def drift_share(columns: Sequence[ColumnDrift]) -> float:
     """Share of the columns that drifted.
 
@@ -49,15 +36,86 @@ def drift_share(columns: Sequence[ColumnDrift]) -> float:
     return sum(column.drifted for column in columns) / len(columns)
 
 
-def decide(share: float | None, threshold: float) -> DriftDecision:
-    """Whether to train a candidate on a window.
+@dataclass(frozen=True)
+class Learned:
+    """What a model learned from: its newest window, and the data version of each."""
 
-    Args:
-        share: The measured drift share; None where there is no production model to compare with.
-        threshold: The limit; drift must exceed it strictly.
+    window: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate that was trained before: on what, and against which production."""
+
+    learned: Learned
+    production_epoch: int | None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that the decision on a window looks at."""
+
+    window: str
+    threshold: float
+    missing_labels: str | None
+    """What the window's training waits for; None where enough labels have come."""
+    production: Learned | None
+    production_epoch: int | None
+    share: float | None
+    """The measured drift share; None where there is nothing to compare with."""
+    would_learn: Learned
+    """What a candidate would learn from now: up to this window, or up to production's where that is newer."""
+    tried: Tried | None
+    """The last candidate of the window that `would_learn` ends with."""
+
+
+Kind = Literal["first", "trained", "no drift", "waits for labels", "late", "answered"]
+
+
+@dataclass(frozen=True)
+class DriftDecision:
+    """What a drift report leads to, and why."""
+
+    kind: Kind
+    reason: str
+    trains: str | None = None
+    """The window to train a candidate on, or None."""
+
+
+def decide(now: Situation) -> DriftDecision:
+    """Whether to train a candidate, and on which window.
+
+    A window older than production's never brings production back to its period: where it belongs to what production
+    should have learned from, a candidate of production's own window is trained anew, and else nothing is.
     """
-    if share is None:
-        return DriftDecision("first", "there is no production model yet")
-    if share > threshold:
-        return DriftDecision("trained", f"drift_share {share:.4f} exceeds the threshold {threshold:.4f}")
-    return DriftDecision("no drift", f"drift_share {share:.4f} does not exceed the threshold {threshold:.4f}")
+    if now.missing_labels is not None:
+        return DriftDecision("waits for labels", now.missing_labels)
+    wanted = _wanted(now)
+    if wanted.trains is not None and now.tried == Tried(now.would_learn, now.production_epoch):
+        return DriftDecision(
+            "answered", f"a candidate learned from the same data and met the same production before ({wanted.reason})"
+        )
+    return wanted
+
+
+def _wanted(now: Situation) -> DriftDecision:
+    window = now.window
+    if now.production is None:
+        return DriftDecision("first", "there is no production model yet", window)
+    newest = now.production.window
+    if window < newest:
+        if window in now.would_learn.versions and now.would_learn != now.production:
+            return DriftDecision("late", f"production's window {newest} would have learned from it too", newest)
+        return DriftDecision("late", f"production is of the newer window {newest} already")
+    if window == newest and window in now.production.versions and now.would_learn != now.production:
+        return DriftDecision("trained", "production learned from another version of this window", window)
+    if now.share is None:
+        return DriftDecision(
+            "first", "the contract changed: no row that production learned from is of its shape", window
+        )
+    if now.share > now.threshold:
+        return DriftDecision(
+            "trained", f"drift_share {now.share:.4f} exceeds the threshold {now.threshold:.4f}", window
+        )
+    return DriftDecision("no drift", f"drift_share {now.share:.4f} does not exceed the threshold {now.threshold:.4f}")

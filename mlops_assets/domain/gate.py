@@ -28,6 +28,8 @@ class Production(Scored):
     """The production model that the candidate was compared with, as it was promoted."""
 
     epoch: int
+    window: str
+    """Its newest window."""
 
 
 class Evidence(_Record):
@@ -91,6 +93,11 @@ def refusals(evidence: Evidence, *, production_epoch: int | None) -> list[str]:
         found.append(
             f"the exported model differs from the fitted pipeline on a share of {evidence.differing_share:.4f} of the "
             f"rows, {evidence.max_differing_share} is allowed"
+        )
+    if evidence.production is not None and evidence.window < evidence.production.window:
+        found.append(
+            f"late: it is of the window {evidence.window}, production is of the newer window "
+            f"{evidence.production.window} already"
         )
     compared_with = evidence.production.epoch if evidence.production else None
     if compared_with != production_epoch:

@@ -1,48 +1,54 @@
-"""Rules of the landing folder: which landed file is taken up next.
+"""Rules of landing: which landed window is taken up next.
 
-What a file is belongs to `mlops_assets.adapters.landing`.
+What is there belongs to `mlops_assets.adapters.landing`.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
 
 SETTLED_SECONDS = 10
-"""A file that does not look complete is taken up when it was not written to for so long; its checks then say why."""
+"""What cannot be seen to be complete is taken up when it was not written to for so long; its checks then judge it."""
+
+RETRY_AFTER_SECONDS = (60, 300, 1500)
+"""How long after its first, second and third failed run a window is taken up again; then someone must requeue it."""
 
 
-class Landed(Protocol):
-    """What the rule looks at."""
+@dataclass(frozen=True)
+class Landed:
+    """A window of which something has landed, as it was when it was looked at."""
+
+    window: str
+    fingerprint: str
+    """Changes when anything that landed of it does; cheap enough for a sensor."""
+    age_seconds: float
+    """Since it was last written to."""
+    looks_complete: bool
+    """Whether it can be seen to be whole, as a Parquet file is by its end; a CSV file cannot."""
+    waits_for: str | None = None
+    """What has not come yet, such as `the table usage`; it is not taken up before."""
 
     @property
-    def window(self) -> str:
-        """The window's name."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when the file does."""
-
-    @property
-    def age_seconds(self) -> float:
-        """Since the file was last written to."""
-
-    @property
-    def looks_complete(self) -> bool:
-        """Whether it begins and ends as it should."""
+    def is_ready(self) -> bool:
+        """Whether it can be taken up."""
+        return self.waits_for is None and (self.looks_complete or self.age_seconds >= SETTLED_SECONDS)
 
 
-File = TypeVar("File", bound=Landed)
-
-
-def next_to_take(landed: Iterable[File], taken: Mapping[str, str]) -> File | None:
+def next_to_take(landed: Iterable[Landed], taken: Mapping[str, str]) -> Landed | None:
     """The oldest window that landed, or changed, since it was last taken up.
 
     Args:
-        landed: The files.
+        landed: What is there.
         taken: Fingerprint by window, of what was taken up before.
     """
-    ready = [
-        file
-        for file in landed
-        if taken.get(file.window) != file.fingerprint and (file.looks_complete or file.age_seconds >= SETTLED_SECONDS)
-    ]
-    return min(ready, key=lambda file: file.window, default=None)
+    ready = [window for window in landed if taken.get(window.window) != window.fingerprint and window.is_ready]
+    return min(ready, key=lambda window: window.window, default=None)
+
+
+def retry_is_due(attempts: int, *, seconds_since: float) -> bool:
+    """Whether a window whose run failed is to be taken up again.
+
+    Args:
+        attempts: Runs so far of what landed, without their own retries.
+        seconds_since: The last of them ended.
+    """
+    return attempts <= len(RETRY_AFTER_SECONDS) and seconds_since >= RETRY_AFTER_SECONDS[attempts - 1]

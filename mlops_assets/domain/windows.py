@@ -1,7 +1,6 @@
-"""Rules of data windows: their names and order, what a row must hold, and the split that no model trains across.
+"""Rules of data windows: their names and order, when one is fit to be used, and the split that no model trains across.
 
-The row rules are SQL conditions, so that an engine applies them in a stream; running them belongs to
-`mlops_assets.adapters.window_store`.
+What a single row must hold belongs to `row_rules`; storing windows belongs to `mlops_assets.adapters.window_store`.
 """
 
 import hashlib
@@ -9,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mlops_assets.domain.dataset import FLOAT32_EXACT_INTEGER, Dataset, Feature
+from mlops_assets.domain.dataset import Dataset
 
 WINDOW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 VALIDATION_ONE_IN = 4
@@ -22,15 +21,7 @@ class WindowNameInvalid(ValueError):
 
 
 class WindowUnfit(Exception):
-    """A landed file is not a window of this dataset as a whole; the message says why."""
-
-
-@dataclass(frozen=True)
-class RowRule:
-    """A row breaks the contract where `condition` (SQL) holds; `reason` is what quarantine says of it."""
-
-    reason: str
-    condition: str
+    """What landed is not a window of this dataset as a whole; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,10 @@ class WindowCounts:
 
     rows: int
     clean: int
+    labelled: int
+    """Clean rows whose label has come."""
     validation: int
+    """Clean rows on the validation side, labelled or not."""
     quarantined: int
     by_reason: Mapping[str, int]
     """Rows by the rule that they break; a row that breaks two counts in both."""
@@ -81,61 +75,35 @@ def split_sql(split_key: str) -> str:
     return f"CASE WHEN {digits} % {VALIDATION_ONE_IN} = 0 THEN '{VALIDATION}' ELSE '{TRAIN}' END"
 
 
-def row_rules(dataset: Dataset) -> list[RowRule]:
-    """What each row must hold, in the contract's order.
-
-    The conditions speak of the columns `_id`, `_key`, `_truth` (the target as text), `_is_duplicate`, and of each
-    feature by its own name, with NaN read as null.
-    """
-    rules = [
-        RowRule(f"{dataset.row_id}: missing", "_id IS NULL"),
-        RowRule(f"{dataset.row_id}: not unique", "_is_duplicate"),
-        RowRule(f"{dataset.split_by}: missing", "_key IS NULL"),
-        RowRule(f"{dataset.target}: missing", "_truth IS NULL"),
-        RowRule(f"{dataset.target}: not true or false", "_truth NOT IN ('true', 'false', '1', '0')"),
-    ]
-    for name, feature in dataset.features.items():
-        rules += _feature_rules(name, feature)
-    return rules
-
-
-def _feature_rules(name: str, feature: Feature) -> list[RowRule]:
-    column = quoted(name)
-    rules = [] if feature.nullable else [RowRule(f"{name}: missing", f"{column} IS NULL")]
-    if feature.type == "category":
-        allowed = ", ".join(literal(category) for category in feature.categories)
-        return [*rules, RowRule(f"{name}: unknown category", f"{column} NOT IN ({allowed})")]
-    # Judged after the cast: 1e300 is a finite double and becomes infinite in float32.
-    finite = f"coalesce(isfinite(TRY_CAST({column} AS FLOAT)), false)"
-    rules.append(RowRule(f"{name}: not finite", f"{column} IS NOT NULL AND NOT {finite}"))
-    if feature.type == "integer":
-        inexact = f"abs({column}) > {FLOAT32_EXACT_INTEGER} OR {column} <> trunc({column})"
-        rules.append(RowRule(f"{name}: not a whole number", f"isfinite({column}) AND ({inexact})"))
-    if feature.range is not None:
-        low, high = feature.range
-        rules.append(RowRule(f"{name}: out of range", f"{column} NOT BETWEEN {low!r} AND {high!r}"))
-    return rules
-
-
 def unfit_for(dataset: Dataset, counts: WindowCounts) -> str | None:
     """Why the window as a whole must not be used, or None where it may."""
-    limits = dataset.limits
-    if counts.rows and counts.quarantined > limits.max_quarantined_share * counts.rows:
-        worst = ", ".join(f"{reason} ({rows})" for reason, rows in list(counts.by_reason.items())[:3])
-        return (
-            f"{counts.quarantined} of {counts.rows} rows break the contract, more than the share of "
-            f"{limits.max_quarantined_share} that it allows; most often: {worst}"
-        )
-    if counts.clean < limits.min_rows:
-        return f"{counts.clean} clean rows, the contract asks for {limits.min_rows} at least"
-    return None
+    return too_many_quarantined(dataset, counts) or too_few_rows(dataset, counts)
 
 
-def quoted(name: str) -> str:
-    """A column's name as SQL takes it."""
-    return '"' + name.replace('"', '""') + '"'
+def too_many_quarantined(dataset: Dataset, counts: WindowCounts) -> str | None:
+    """What is wrong where more rows are in quarantine than the contract allows, or None."""
+    limit = dataset.limits.max_quarantined_share
+    if counts.quarantined <= limit * counts.rows:
+        return None
+    worst = ", ".join(f"{reason} ({rows})" for reason, rows in list(counts.by_reason.items())[:3])
+    return (
+        f"{counts.quarantined} of {counts.rows} rows break the contract, more than the share of {limit} that it "
+        f"allows; most often: {worst}"
+    )
 
 
-def literal(text: str) -> str:
-    """A text as SQL takes it."""
-    return "'" + text.replace("'", "''") + "'"
+def too_few_rows(dataset: Dataset, counts: WindowCounts) -> str | None:
+    """What is wrong where there are fewer clean rows than the contract asks for, or None."""
+    if counts.clean >= dataset.limits.min_rows:
+        return None
+    return f"{counts.clean} clean rows, the contract asks for {dataset.limits.min_rows} at least"
+
+
+def missing_labels(dataset: Dataset, counts: WindowCounts) -> str | None:
+    """What the window's training waits for, or None where enough labels have come."""
+    if counts.labelled >= dataset.limits.min_labelled_share * counts.clean:
+        return None
+    return (
+        f"{counts.labelled} of {counts.clean} clean rows have a label, the contract asks for a share of "
+        f"{dataset.limits.min_labelled_share}: training waits until the others land"
+    )

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Found = TypeVar("Found")
-LOOK_EVERY_SECONDS = 0.2
 
 
-def watch(look: Callable[[], Found | None], *, seconds: float) -> Found | None:
-    """Looks until something is found or the time is over; looks once at least."""
+def watch(look: Callable[[], Found | None], *, seconds: float, every: float = 0.2) -> Found | None:
+    """Looks every so many seconds until something is found or the time is over; looks once at least."""
     until = time.monotonic() + seconds
     while (found := look()) is None and time.monotonic() < until:
-        time.sleep(LOOK_EVERY_SECONDS)
+        time.sleep(every)
     return found

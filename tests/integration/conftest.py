@@ -3,19 +3,23 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.cli.stack import free_port
 from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.definitions import build_definitions
 
 CONTRACT = """
@@ -50,8 +54,12 @@ class Loop:
     settings: Settings
     instance: dg.DagsterInstance
     definitions: dg.Definitions
+    labels: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """Labels, by window, that have not landed with their window."""
 
-    def land(self, window: str, *, shift: float = 0, flipped: bool = False, rows: int = 800) -> Path:
+    def land(
+        self, window: str, *, shift: float = 0, flipped: bool = False, rows: int = 800, labelled: bool = True
+    ) -> Path:
         """Lands a window; `shift` moves the price, `flipped` turns what the price says about the target round."""
         random = np.random.default_rng(int.from_bytes(window.encode()) % 2**32)
         price = random.normal(shift, 1, rows)
@@ -67,7 +75,16 @@ class Loop:
             }
         )
         path = self.settings.landing / f"{window}.parquet"
+        if not labelled:
+            self.labels[window] = frame[["visit", "bought"]]
+            frame = frame.drop(columns="bought")
         frame.to_parquet(path)
+        return path
+
+    def land_labels(self, window: str, *, rows: int | None = None) -> Path:
+        """Lands the labels of a window that landed without; the first `rows` of them, or all."""
+        path = self.settings.landing / f"{window}.labels.csv"
+        self.labels[window].head(len(self.labels[window]) if rows is None else rows).to_csv(path, index=False)
         return path
 
     def ingest(self, window: str) -> dg.ExecuteInProcessResult:
@@ -106,7 +123,26 @@ class Loop:
     @property
     def registry(self) -> ModelRegistry:
         """The loop's registered model."""
-        return ModelRegistry(self.settings.mlflow_uri, "small", self.settings.mlflow_artifacts)
+        return ModelRegistry(
+            self.settings.mlflow_uri, read_dataset(self.settings.dataset).name, self.settings.mlflow_artifacts
+        )
+
+    @property
+    def landing(self) -> FolderLanding:
+        """The loop's landing folder."""
+        return FolderLanding(self.settings.landing, read_dataset(self.settings.dataset))
+
+    @property
+    def windows(self) -> WindowStore:
+        """The loop's data windows."""
+        return WindowStore(self.settings.windows, read_dataset(self.settings.dataset))
+
+    def reported(self, asset: str, window: str) -> dict[str, Any]:
+        """The metadata of the newest materialization of a window's asset; empty where there is none."""
+        of_window = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[window])
+        records = self.instance.fetch_materializations(of_window, limit=1).records
+        materialization = records[0].asset_materialization if records else None
+        return {name: value.value for name, value in materialization.metadata.items()} if materialization else {}
 
     def served_version(self) -> int | None:
         """The version that the pointer names."""
@@ -130,15 +166,23 @@ def loop(tmp_path: Path, empty_mlflow: Path) -> Iterator[Loop]:
 
 
 @contextmanager
-def new_loop(folder: Path, empty_mlflow: Path) -> Iterator[Loop]:
-    """A loop in a folder of its own."""
-    contract = folder / "small.toml"
-    contract.write_text(CONTRACT)
-    settings = Settings(home=folder / "home", dataset=contract, watch_seconds=0, service_port=free_port())
+def new_loop(
+    folder: Path, empty_mlflow: Path, *, contract: Path | None = None, source: str | None = None
+) -> Iterator[Loop]:
+    """A loop in a folder of its own; on the small dataset and its own landing folder where no others are named."""
+    if contract is None:
+        contract = folder / "small.toml"
+        contract.write_text(CONTRACT)
+    settings = Settings(
+        home=folder / "home", dataset=contract, source=source, watch_seconds=0, service_port=free_port()
+    )
     settings.landing.mkdir(parents=True)
     shutil.copyfile(empty_mlflow, settings.state / "mlflow.db")
     with dg.DagsterInstance.ephemeral(settings={"python_logs": {"python_log_level": "WARNING"}}) as instance:
-        yield Loop(settings, instance, build_definitions(settings))
+        loop = Loop(settings, instance, build_definitions(settings))
+        if loop.registry.model_name != "small":
+            loop.registry.prepare()
+        yield loop
 
 
 def failure_message(result: dg.ExecuteInProcessResult) -> str:

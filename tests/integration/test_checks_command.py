@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mlops_assets.checks.windows import ROW_CHECKS, WINDOW_CHECKS
 from mlops_assets.cli.checks import SMALL_WINDOWS, run_checks
 from mlops_assets.datasets.flights import write_windows
 
 pytestmark = pytest.mark.integration
 
 CHECKS = {
-    "window_can_be_read",
-    "window_holds_its_contract",
+    *WINDOW_CHECKS,
+    *ROW_CHECKS,
     "candidate_beats_production",
     "served_artifact_matches",
     "service_answers_as_released",

@@ -13,6 +13,8 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
+from mlops_assets.adapters.landing.landed_window import SourceDown
+from mlops_assets.adapters.landing.requeue import Requeue
 from tests.integration.conftest import Loop
 
 pytestmark = pytest.mark.integration
@@ -75,8 +77,53 @@ def test_a_file_being_written_waits_and_the_tick_says_so(loop: Loop) -> None:
     waiting = tick(loop, "window_sensor")
 
     assert isinstance(waiting, dg.SkipReason)
-    assert "waiting: 2024-01.parquet (not complete yet)" in str(waiting.skip_message)
+    assert "waiting: 2024-01 (it may still be written to)" in str(waiting.skip_message)
     assert "ignored, for no window is named like this: notes.txt" in str(waiting.skip_message)
+
+
+def test_a_source_that_is_down_fails_the_tick_and_loses_nothing(loop: Loop) -> None:
+    """A tick that skipped would look as if nothing had landed."""
+    loop.land("2024-01")
+    folder, away = loop.settings.landing, loop.settings.state / "away"
+    folder.rename(away)
+    folder.write_text("no folder")
+    with pytest.raises(SourceDown, match="cannot be read"):
+        tick(loop, "window_sensor")
+    folder.unlink()
+    away.rename(folder)
+    assert requested(tick(loop, "window_sensor")) == ["2024-01"]
+
+
+def test_a_window_whose_run_failed_is_taken_up_again_later(loop: Loop) -> None:
+    """A run_key is once for ever: a source that was down for longer than a run's retries would lose the window."""
+    loop.land("2024-01")
+    first = tick(loop, "window_sensor")
+    assert isinstance(first, dg.SensorResult)
+    assert first.run_requests
+    failed = _failed_run(loop, first.run_requests[0])
+    assert isinstance(tick(loop, "window_sensor", first.cursor), dg.SkipReason), "not at once: that would spin"
+    with clock_ahead(seconds=61):
+        again = tick(loop, "window_sensor", first.cursor)
+    assert requested(again) == ["2024-01"]
+    assert isinstance(again, dg.SensorResult)
+    assert again.run_requests
+    assert again.run_requests[0].run_key != first.run_requests[0].run_key
+
+    for _ in range(3):
+        _failed_run(loop, first.run_requests[0])
+    with clock_ahead(seconds=1e6):
+        assert isinstance(tick(loop, "window_sensor", first.cursor), dg.SkipReason), f"a poison window ends: {failed}"
+
+
+def test_a_requeued_window_is_taken_up_again_once(loop: Loop) -> None:
+    loop.land("2024-01")
+    first = tick(loop, "window_sensor")
+    assert isinstance(first, dg.SensorResult)
+    Requeue(loop.settings.requeued).ask("2024-01")
+    again = tick(loop, "window_sensor", first.cursor)
+    assert requested(again) == ["2024-01"]
+    assert isinstance(again, dg.SensorResult)
+    assert isinstance(tick(loop, "window_sensor", again.cursor), dg.SkipReason)
 
 
 def test_two_reports_at_once_both_get_their_training(loop: Loop) -> None:
@@ -108,6 +155,14 @@ def test_without_drift_the_tick_skips_with_the_numbers(loop: Loop) -> None:
     assert "drift_share 0.0000 does not exceed the threshold 0.3000" in str(result.skip_reason)
 
 
+def test_a_report_without_a_decision_is_an_error_and_no_training(loop: Loop) -> None:
+    """Read as "no production model yet" it would train whatever it is."""
+    loop.instance.add_dynamic_partitions("window", ["2024-01"])
+    loop.instance.report_runless_asset_event(dg.AssetMaterialization("drift_report", partition="2024-01"))
+    with pytest.raises(ValueError, match="the drift report of 2024-01 says no decision"):
+        tick(loop, "drift_sensor")
+
+
 def test_the_service_sensor_says_that_the_service_is_down(loop: Loop) -> None:
     loop.land("2024-01")
     loop.ingest("2024-01")
@@ -122,9 +177,27 @@ def test_the_service_sensor_says_that_the_service_is_down(loop: Loop) -> None:
     assert "does not answer" in str(check.description)
 
 
+def _failed_run(loop: Loop, request: dg.RunRequest) -> str:
+    """A run of what a sensor asked for, that ended now."""
+    run = dg.DagsterRun("window_job", run_id=str(uuid4()), status=dg.DagsterRunStatus.STARTED)
+    tags = {**request.tags, "dagster/partition": str(request.partition_key)}
+    loop.instance.add_run(run.with_tags(tags))
+    loop.instance.report_run_failed(run)
+    return run.run_id
+
+
+@contextmanager
+def clock_ahead(*, seconds: float) -> Iterator[None]:
+    """What the sensor takes for now."""
+    real = time.time
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlops_assets.sensors.windows.time.time", lambda: real() + seconds)
+        yield
+
+
 def _fingerprint(loop: Loop, window: str) -> str:
-    stat = (loop.settings.landing / f"{window}.parquet").stat()
-    return f"{stat.st_size}-{stat.st_mtime_ns}"
+    (landed,) = [found for found in loop.landing.landed(now=time.time()) if found.window == window]
+    return landed.fingerprint
 
 
 def test_a_window_waits_while_the_training_before_it_is_about_to_be_tried_again(loop: Loop) -> None:

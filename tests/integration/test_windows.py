@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -59,13 +60,15 @@ def test_a_bad_window_shows_a_red_check_and_the_next_one_flows(
     good = loop.ingest("2024-02")
 
     assert bad.success, "a bad window is no broken system: nothing is to be retried"
-    assert not bad.get_asset_materialization_events()
-    (red,) = [
-        e for e in bad.get_asset_check_evaluations() if not e.passed and "nothing to judge" not in str(e.description)
-    ]
-    assert said in str(red.description)
+    (stored,) = bad.get_asset_materialization_events()
+    assert said in str(stored.materialization.metadata["fault"].value)
+    red = [e for e in bad.get_asset_check_evaluations() if not e.passed and said in str(e.description)]
+    assert red, "the check says why"
+    assert red[0].severity == dg.AssetCheckSeverity.ERROR
+    assert red[0].partition == "2024-01", "the next window's checks leave it red"
     assert (loop.settings.landing / "2024-01.parquet").exists(), "the landed file stays"
     assert len(good.get_asset_materialization_events()) == 2
+    assert all(evaluation.passed for evaluation in good.get_asset_check_evaluations())
 
 
 def test_the_same_windows_give_the_same_table_twice(tmp_path: Path, empty_mlflow: Path) -> None:

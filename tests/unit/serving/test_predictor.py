@@ -1,18 +1,22 @@
 """Prevents that the model sees other numbers than it was trained on, or that a useless answer gets out."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from serving.predictor import PredictionFailed, Predictor
-from serving.release import MODEL, ReleaseInvalid
+from serving.release import MODEL, Feature, ReleaseInvalid
 from tests.unit.serving.bundles import FEATURES, onnx_model, write_bundle
 
+HOLIDAY = Feature(name="holiday", type="boolean", nullable=True)
+PLAN = Feature(name="plan", type="category", nullable=True, categories=("free", "paid"), new_categories="as_missing")
 
-def _predictor(folder: Path, model: bytes) -> Predictor:
+
+def _predictor(folder: Path, model: bytes, features: tuple[Feature, ...] = FEATURES) -> Predictor:
     (folder / MODEL).write_bytes(model)
-    return Predictor(folder / MODEL, FEATURES)
+    return Predictor(folder / MODEL, features)
 
 
 def test_numbers_nulls_and_categories_become_one_float32_tensor(releases: Path) -> None:
@@ -21,6 +25,29 @@ def test_numbers_nulls_and_categories_become_one_float32_tensor(releases: Path) 
     tensor = predictor.encode([(1.5, 7, "AA"), (None, 0, "ÜA"), (-2.0, 23, None)])
     assert tensor.dtype == np.float32
     np.testing.assert_array_equal(tensor, [[1.5, 7, 0], [np.nan, 0, 2], [-2, 23, -1]])
+
+
+def test_a_boolean_is_one_or_zero_and_nan_where_it_is_null(tmp_path: Path) -> None:
+    """Prevents that an unknown boolean reaches the model as false."""
+    predictor = _predictor(tmp_path, onnx_model(1, columns=2), (HOLIDAY, PLAN))
+    tensor = predictor.encode([(True, "free"), (False, "free"), (None, "free")])
+    np.testing.assert_array_equal(tensor[:, 0], [1, 0, np.nan])
+
+
+def test_a_new_value_of_an_open_category_is_encoded_as_null(tmp_path: Path) -> None:
+    """Prevents that a value which the training read as null is a KeyError, or a code of its own."""
+    predictor = _predictor(tmp_path, onnx_model(1, columns=2), (HOLIDAY, PLAN))
+    tensor = predictor.encode([(True, "free"), (True, "paid"), (True, "gold"), (True, ""), (True, None)])
+    assert tensor[:, 1].tolist() == [0, 1, -1, -1, -1]
+
+
+def test_a_new_value_is_forgotten_after_its_request(tmp_path: Path) -> None:
+    """Prevents that the service grows with every new text that clients think of."""
+    predictor = _predictor(tmp_path, onnx_model(1, columns=2), (HOLIDAY, PLAN))
+    new = "gold " * 2
+    before = sys.getrefcount(new)
+    predictor.encode([(True, new)])
+    assert sys.getrefcount(new) == before
 
 
 def test_an_answer_that_is_not_finite_never_gets_out(tmp_path: Path) -> None:

@@ -1,12 +1,24 @@
 """Prevents that a bundle is served whose bytes are not the released ones."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from serving.release import CASES, MANIFEST, MODEL, POINTER, Pointer, ReleaseInvalid, read_cases, read_pointer, verify
-from tests.unit.serving.bundles import change_byte, change_manifest, promote, publish, write_bundle
+from serving.release import (
+    CASES,
+    MANIFEST,
+    MODEL,
+    POINTER,
+    Pointer,
+    ReleaseInvalid,
+    read_cases,
+    read_manifest,
+    read_pointer,
+    verify,
+)
+from tests.unit.serving.bundles import FEATURES, change_byte, change_manifest, promote, publish, write_bundle
 
 
 def _verify(bundle: Path, pointer: Pointer, version: int = 1) -> None:
@@ -94,6 +106,18 @@ def test_a_manifest_of_another_format_is_refused(releases: Path) -> None:
         _verify(bundle, promote(releases, 1, epoch=1))
 
 
+def test_a_bundle_from_before_open_categories_is_read_as_strict(releases: Path) -> None:
+    """Prevents that a roll back to an earlier release is refused, or lets new values in."""
+    bundle = write_bundle(releases, 1)
+    features = json.loads((bundle / MANIFEST).read_bytes())["features"]
+    for feature in features:
+        del feature["new_categories"]
+    change_manifest(bundle, features=features)
+    manifest = read_manifest(bundle)
+    assert manifest.features == FEATURES
+    assert {feature.new_categories for feature in manifest.features} == {"quarantine"}
+
+
 def test_no_pointer_is_none_and_a_truncated_one_an_error(releases: Path) -> None:
     """Prevents that a broken pointer passes for none."""
     assert read_pointer(releases) is None
@@ -111,3 +135,11 @@ def test_malformed_cases_are_an_error(releases: Path) -> None:
     (bundle / CASES).write_bytes(b'[{"row": {}}]')
     with pytest.raises(ReleaseInvalid, match=r"cases\.json"):
         read_cases(bundle)
+
+
+def test_a_boolean_in_a_case_stays_one(releases: Path) -> None:
+    """Prevents that a case is replayed with 1.0 where a client says true."""
+    bundle = write_bundle(releases, 1)
+    (bundle / CASES).write_bytes(b'[{"row": {"holiday": true, "stops": 1, "delay": 1.0}, "probability": 0.5}]')
+    (case,) = read_cases(bundle)
+    assert [type(value) for value in case.row.values()] == [bool, int, float]

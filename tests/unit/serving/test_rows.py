@@ -8,6 +8,8 @@ from serving.release import Feature, FeatureType, FeatureValue, ReleaseInvalid
 from serving.rows import FLOAT32_MAX, MAX_ROWS, Rows, RowsInvalid
 from tests.unit.serving.bundles import FEATURES
 
+HOLIDAY = Feature(name="holiday", type="boolean", nullable=True)
+PLAN = Feature(name="plan", type="category", nullable=True, categories=("free", "paid"), new_categories="as_missing")
 GOOD = b'{"dep delay": 1.5, "hour": 7, "carrier": "B6"}'
 
 
@@ -67,6 +69,62 @@ def test_values_come_in_the_order_of_the_features(body: bytes, values: tuple[Fea
     assert rows.decode(b"[" + body + b"," + body + b"]") == [values, values]
 
 
+@pytest.mark.parametrize("value", [b"1", b"0", b"1.0", b'"true"', b'""', b"[]"])
+def test_a_boolean_is_true_or_false_and_nothing_like_them(value: bytes) -> None:
+    """Prevents that a client's 1, or the text "false", is taken for true."""
+    with pytest.raises(RowsInvalid, match=r"`\$\.holiday`"):
+        Rows([HOLIDAY]).decode(b'{"holiday": ' + value + b"}")
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"holiday": true}', True),
+        (b'{"holiday": false}', False),
+        (b'{"holiday": null}', None),
+        (b"{}", None),
+    ],
+)
+def test_a_boolean_is_read_as_it_is_said(body: bytes, value: bool | None) -> None:
+    """Prevents that null becomes false."""
+    ((read,),) = Rows([HOLIDAY]).decode(body)
+    assert read is value
+
+
+@pytest.mark.parametrize("body", [b'{"holiday": null}', b"{}"])
+def test_a_boolean_that_must_be_known_is_never_null(body: bytes) -> None:
+    """Prevents that a forgotten field passes for false."""
+    with pytest.raises(RowsInvalid, match="holiday"):
+        Rows([Feature(name="holiday", type="boolean", nullable=False)]).decode(body)
+
+
+@pytest.mark.parametrize("plan", ["free", "gold", "", "ÜA", None])
+def test_an_open_category_takes_any_string(plan: str | None) -> None:
+    """Prevents that a value which appeared after the training fails a request that the contract allows."""
+    assert Rows([PLAN]).decode(msgspec.json.encode({"plan": plan})) == [(plan,)]
+
+
+@pytest.mark.parametrize("value", [b"1", b"true", b"[]"])
+def test_an_open_category_takes_nothing_but_strings(value: bytes) -> None:
+    """Prevents that a value of another type passes for a new category."""
+    with pytest.raises(RowsInvalid, match=r"`\$\.plan`"):
+        Rows([PLAN]).decode(b'{"plan": ' + value + b"}")
+
+
+@pytest.mark.parametrize(("said", "before"), [("", ""), ("The plan.", "The plan. ")])
+def test_the_schema_says_what_a_boolean_and_an_open_category_are(said: str, before: str) -> None:
+    """Prevents that a client sends 1 for true, or holds the known values for the only ones."""
+    features = (HOLIDAY, msgspec.structs.replace(PLAN, description=said))
+    _, components = msgspec.json.schema_components([Rows(features).body_type])
+    holiday, plan = components["Row"]["properties"].values()
+    assert holiday == {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": None}
+    assert plan == {
+        "anyOf": [{"type": "string"}, {"type": "null"}],
+        "default": None,
+        "description": f"{before}Known values: free, paid; any other is read as null.",
+    }
+
+
 def test_more_rows_than_allowed_are_refused() -> None:
     """Prevents that one request takes the service for itself."""
     rows = Rows(FEATURES)
@@ -107,9 +165,11 @@ def test_the_largest_numbers_stay_finite_in_the_tensor(kind: FeatureType) -> Non
         (Feature(name="a", type="float", nullable=True), Feature(name="a", type="float", nullable=True)),
         (Feature(name="a", type="category", nullable=True),),
         (Feature(name="a", type="category", nullable=True, categories=("x", "y", "x")),),
+        (Feature(name="a", type="category", nullable=True, new_categories="as_missing"),),
+        (Feature(name="a", type="category", nullable=True, categories=("x", "y", "x"), new_categories="as_missing"),),
         (Feature(name='a"b', type="float", nullable=True),),
     ],
-    ids=["name twice", "no category", "category twice", "quote in a name"],
+    ids=["name twice", "no category", "category twice", "no open category", "open category twice", "quote in a name"],
 )
 def test_features_that_make_no_row_are_refused_at_load(features: tuple[Feature, ...]) -> None:
     """Prevents an ambiguous or unanswerable row type."""

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.release import Case, ReleaseInvalid, Row
+from serving.release import Case, Feature, ReleaseInvalid, Row
 from serving.slot import load
-from tests.unit.serving.bundles import ROW, onnx_model, probability, promote, write_bundle
+from tests.unit.serving.bundles import CARRIERS, ROW, onnx_model, probability, promote, write_bundle
 
 
 def test_a_whole_bundle_answers_as_its_formula(releases: Path) -> None:
@@ -15,6 +15,22 @@ def test_a_whole_bundle_answers_as_its_formula(releases: Path) -> None:
     slot = load(releases, promote(releases, 3, epoch=5))
     assert slot.predict(b'{"hour": 7, "dep delay": 12.5, "carrier": "B6"}') == pytest.approx([probability(ROW, 3)])
     assert (slot.manifest.model_version, slot.pointer.epoch, slot.example) == (3, 5, ROW)
+
+
+def test_booleans_and_new_categories_are_answered(releases: Path) -> None:
+    """Prevents that request, encoding and cases each have their own idea of a boolean or of a new value."""
+    features = (
+        Feature(name="dep delay", type="boolean", nullable=True),
+        Feature(name="hour", type="integer", nullable=False),
+        Feature(name="carrier", type="category", nullable=True, categories=CARRIERS, new_categories="as_missing"),
+    )
+    rows: list[Row] = [{"dep delay": delayed, "hour": 7, "carrier": None} for delayed in (True, False, None)]
+    write_bundle(releases, 1, features=features, cases=[Case(row, probability(row, 1)) for row in rows])
+    slot = load(releases, promote(releases, 1, epoch=1))
+    new = b'{"dep delay": true, "hour": 7, "carrier": "a new line"}'
+    assert slot.predict(new) == pytest.approx([probability(rows[0], 1)])
+    known = b'{"dep delay": false, "hour": 7, "carrier": "B6"}'
+    assert slot.predict(known) == pytest.approx([probability({"dep delay": False, "hour": 7, "carrier": "B6"}, 1)])
 
 
 @pytest.mark.parametrize(

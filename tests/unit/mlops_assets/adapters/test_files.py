@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,32 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
         (folder / "a").write_bytes(b"new")
     assert (target / "a").read_bytes() == b"old"
     assert names_in(tmp_path) == {"1"}
+
+
+def test_a_folder_that_is_not_whole_is_replaced(tmp_path: Path) -> None:
+    """One that is stays, be it that it became so meanwhile."""
+    target = tmp_path / "1"
+    target.mkdir()
+    (target / "b").write_bytes(b"old")
+    for content, left in ((b"new", b"new"), (b"newer", b"new")):
+        with folder_in_one_piece(target, is_whole=lambda folder: (folder / "a").exists()) as folder:
+            (folder / "a").write_bytes(content)
+            assert not (target / "a").exists() or left != content
+        assert (target / "a").read_bytes() == left
+        assert names_in(target) == {"a"}
+        assert names_in(tmp_path) == {"1"}
+
+
+def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a crash of the machine leaves the name, and less than the files under it."""
+    synced: list[tuple[int, bool]] = []
+    monkeypatch.setattr("os.fsync", lambda opened: synced.append((os.fstat(opened).st_ino, (tmp_path / "1").exists())))
+    with folder_in_one_piece(tmp_path / "1") as folder:
+        (folder / "a").write_bytes(b"a")
+        (folder / "b").write_bytes(b"b")
+        inside = {path.stat().st_ino for path in (folder, *folder.iterdir())}
+    assert {inode for inode, has_its_name in synced if not has_its_name} == inside
+    assert synced[-1] == (tmp_path.stat().st_ino, True)
 
 
 def test_a_copy_appears_whole_beside_nothing_else(tmp_path: Path) -> None:

@@ -5,14 +5,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.adapters.release_store import ReleaseStore, ServedModel, cases_of, features_of
+from mlops_assets.adapters.release_store import Lineage, ReleaseStore, ServedModel, cases_of, features_of, write_bundle
 from mlops_assets.domain.candidate import export_onnx, score, train
 from serving import release
 from serving.release import Pointer, ReleaseInvalid
+from serving.slot import load
 from tests.unit.mlops_assets.small_bundles import small_bundle
 from tests.unit.mlops_assets.small_windows import COLOURS, as_drawn, small_dataset, small_frame
 
 DATASET = small_dataset()
+OPEN = small_dataset(
+    features={
+        "amount": {"type": "float"},
+        "member": {"type": "boolean", "nullable": True},
+        "plan": {"type": "category", "categories": ["free", "paid"], "nullable": True, "new_categories": "as_missing"},
+    }
+)
+"""A contract with a boolean, and with a category that may get new values."""
 
 pytestmark = pytest.mark.filterwarnings("ignore:Field onnx:DeprecationWarning")  # of skl2onnx in onnx
 
@@ -84,6 +93,57 @@ def test_cases_are_rows_as_a_client_sends_them() -> None:
         assert len(str(case.row["amount"])) < 12
         assert case.row["age"] == (None if np.isnan(row["age"]) else float(str(np.float32(row["age"]))))
         assert case.row["plan"] == (None if pd.isna(row["plan"]) else row["plan"])
+
+
+def open_frame(rows: int) -> pd.DataFrame:
+    """Rows of the contract `OPEN` as a window holds them: the boolean is 1, 0 or NaN in float32."""
+    member = np.resize(np.array([1, 0, np.nan, 0], np.float32), rows)
+    frame = as_drawn(small_frame(rows)).assign(member=member)
+    return frame.assign(late=(frame["amount"] + 90 * np.nan_to_num(member) - 40 * frame["plan"].isna()) > 0)
+
+
+def test_a_bundle_says_what_becomes_of_new_values() -> None:
+    """The service must refuse or accept what the window set aside or read as null."""
+    assert [(feature.type, feature.new_categories) for feature in features_of(OPEN)] == [
+        ("float", "quarantine"),
+        ("boolean", "quarantine"),
+        ("category", "as_missing"),
+    ]
+
+
+def test_a_boolean_of_a_case_is_true_false_or_null() -> None:
+    """The service refuses 1.0, and with it the whole bundle."""
+    cases = cases_of(OPEN, open_frame(4), np.zeros(4))
+    answers = [case.row["member"] for case in cases]
+    assert all(answer is said for answer, said in zip(answers, (True, False, None, False), strict=True))
+
+
+def test_the_service_answers_a_bundle_with_booleans_and_new_values(releases: ReleaseStore, tmp_path: Path) -> None:
+    """What was trained on floats and nulls is asked with true, false and texts that nobody knew then."""
+    frame = open_frame(300)
+    fitted = train(OPEN, frame)
+    answers = score(fitted, OPEN, frame)
+    (tmp_path / "open").mkdir()
+    sha = write_bundle(
+        tmp_path / "open",
+        model=export_onnx(fitted),
+        cases=cases_of(OPEN, frame, answers),
+        dataset=OPEN,
+        lineage=Lineage("small", 1, {"2013-01": "aaaa"}, ("2013-02", "bbbb"), "run", "mlflow"),
+        metrics={},
+    )
+    releases.publish(tmp_path / "open", model_version=1, manifest_sha256=sha)
+    slot = load(releases.folder, pointer(1, 1, sha))
+    assert np.allclose(ServedModel(export_onnx(fitted), features_of(OPEN)).score(frame), answers, atol=1e-6, rtol=0)
+    gold, null, free = slot.predict(
+        b'[{"amount": 20, "member": false, "plan": "gold"}, {"amount": 20, "member": false, "plan": null},'
+        b' {"amount": 20, "member": false, "plan": "free"}]'
+    )
+    assert gold == null < free
+    member, other, unknown = slot.predict(
+        b'[{"amount": -60, "member": true}, {"amount": -60, "member": false}, {"amount": -60, "member": null}]'
+    )
+    assert member > max(other, unknown)
 
 
 def test_fewer_answers_than_rows_make_no_cases() -> None:
@@ -198,9 +258,8 @@ def test_production_is_scored_only_when_it_is_whole(releases: ReleaseStore, tmp_
     releases.point_to(pointer(1, 1, sha))
     production = releases.production()
     assert production is not None
-    now, manifest, model = production
-    assert (now.epoch, manifest.model_version) == (1, 1)
-    assert np.allclose(model.score(frame), score(fitted, DATASET, frame), atol=1e-6, rtol=0)
+    assert (production.pointer.epoch, production.manifest.model_version) == (1, 1)
+    assert np.allclose(production.model.score(frame), score(fitted, DATASET, frame), atol=1e-6, rtol=0)
     (releases.folder / "1" / release.MODEL).write_bytes(b"other")
     with pytest.raises(ReleaseInvalid, match=release.MODEL):
         releases.production()

@@ -79,6 +79,12 @@ def test_categories_are_coded_by_their_place_in_the_contract() -> None:
     assert codes["plan"].tolist() == [1, NO_CATEGORY, 0]
 
 
+def test_a_value_that_the_contract_does_not_name_is_coded_as_null() -> None:
+    """The service does so where new categories are read as missing; an error here would stop a training."""
+    codes = encoded(TRAINING.head(2).assign(plan=pd.Series(["gold", None])))
+    assert codes["plan"].tolist() == [NO_CATEGORY, NO_CATEGORY]
+
+
 def test_codes_do_not_depend_on_which_categories_were_seen() -> None:
     """A month without one colour must not shift the codes of the others."""
     only_last = TRAINING.assign(colour=COLOURS[-1])
@@ -92,6 +98,14 @@ def test_numbers_pass_as_they_are() -> None:
     codes = encoded(UNSEEN)
     for name in DATASET.numeric:
         assert np.array_equal(codes[name].to_numpy(), UNSEEN[name].to_numpy(), equal_nan=True)
+
+
+def test_a_boolean_passes_as_a_number() -> None:
+    """The service feeds 1, 0 and NaN; a code of its own for null or false would answer wrong without an error."""
+    dataset = small_dataset(features={"member": {"type": "boolean", "nullable": True}})
+    member = np.array([1, 0, np.nan], np.float32)
+    matrix = build_pipeline(dataset)["encode"].fit_transform(pd.DataFrame({"member": member}))
+    assert np.array_equal(matrix[:, 0], member, equal_nan=True)
 
 
 def test_the_export_has_one_float_input_and_one_answer_a_row(pipeline: Pipeline) -> None:

@@ -36,12 +36,18 @@ def test_columns_are_named_in_the_contracts_order() -> None:
     dataset = small_dataset()
     assert dataset.numeric == ["amount", "visits", "age"]
     assert dataset.categorical == ["colour", "plan"]
-    assert dataset.columns == ["case_id", "customer", "late", "amount", "visits", "age", "colour", "plan"]
+    assert dataset.inputs == ["case_id", "customer", "amount", "visits", "age", "colour", "plan"]
+    assert dataset.columns == [*dataset.inputs, "late"]
+    mixed = {"b": {"type": "boolean"}, "x": {"type": "float"}, "a": {"type": "category", "categories": ["u"]}}
+    assert small_dataset(features=mixed).categorical == ["b", "a"]
 
 
 def test_a_row_id_that_is_the_split_key_is_one_column() -> None:
     """Selecting it twice would be an ambiguous column."""
-    assert small_dataset(split_by="case_id").columns[:2] == ["case_id", "late"]
+    assert small_dataset(split_by="case_id").columns[:2] == ["case_id", "amount"]
+    roles = small_dataset(entity_key="customer", event_time="at", segments=["plan", "site", "customer"])
+    assert roles.kept == ["at", "site"]
+    assert roles.inputs[:4] == ["case_id", "customer", "at", "site"]
 
 
 @pytest.mark.parametrize(
@@ -50,11 +56,17 @@ def test_a_row_id_that_is_the_split_key_is_one_column() -> None:
         ({"type": "category"}, 'a feature of type "category" needs `categories`'),
         ({"type": "category", "categories": ["a"], "range": [0, 1]}, "`range` is for numbers"),
         ({"type": "category", "categories": ["a", "b", "a"]}, "`categories` names a value twice"),
-        ({"type": "float", "categories": ["a"]}, '`categories` is for the type "category"; this feature is of type'),
+        (
+            {"type": "float", "categories": ["a"]},
+            '`new_categories` are for the type "category"; this feature is of type',
+        ),
+        ({"type": "boolean", "new_categories": "as_missing"}, 'are for the type "category"'),
+        ({"type": "category", "categories": ["a"], "new_categories": "as_missing"}, "it needs `nullable = true`"),
+        ({"type": "boolean", "range": [0, 1]}, "`range` is for numbers; this feature is of type"),
         ({"type": "float", "range": [2, 1]}, "`range` is [smallest, largest]; 2.0 is larger than 1.0"),
         ({"type": "float", "range": [0, float("inf")]}, "Input should be a finite number"),
         ({"type": "float", "range": [float("nan"), 1]}, "Input should be a finite number"),
-        ({"type": "text"}, "Input should be 'float', 'integer' or 'category'"),
+        ({"type": "text"}, "Input should be 'float', 'integer', 'boolean' or 'category'"),
         ({"type": "float", "nulable": True}, "Extra inputs are not permitted"),
     ],
 )
@@ -96,6 +108,21 @@ def test_a_feature_that_contradicts_itself_is_refused_with_what_is_expected(
         ("gate.min_gain", -0.1, "greater than or equal to 0"),
         ("gate.max_differing_share", 2, "less than or equal to 1"),
         ("targets", "late", "Extra inputs are not permitted"),
+        ("entity_key", "amount", "`entity_key` is the column 'amount', which is also a feature"),
+        ("event_time", "amount", "`event_time` is the column 'amount', which is also a feature"),
+        ("entity_key", "late", "`target` must be a column of its own"),
+        ("segments", ["late"], "`target` must be a column of its own"),
+        ("segments", ["plan", "plan"], "`segments` names a column twice"),
+        ("segments", ["amount"], "the segment 'amount' is a number"),
+        ("segments", ["_site"], "the column '_site' begins with '_'"),
+        ("target_values", ["Yes", "yes"], "`target_values` are two different values"),
+        ('features.a"b', {"type": "float"}, "has a quote, a backslash or a control character in its name"),
+        ("source", {"tables": ["a", "b"]}, "several `tables` need `key`"),
+        ("source", {"tables": ["a", "a"], "key": "k"}, "name a table twice"),
+        ("source", {"tables": ["a"], "labels": "a"}, "name a table twice"),
+        ("source", {"labels": "a"}, "`labels` names a table beside `tables`"),
+        ("source", {"tables": ["../a"]}, "should match pattern"),
+        ("limits.min_labelled_share", 0, "greater than 0"),
     ],
 )
 def test_a_contract_that_cannot_be_held_is_refused_with_what_is_expected(
@@ -111,3 +138,45 @@ def test_a_contract_does_not_change_while_the_loop_runs() -> None:
     """The data version hashes the contract: changing it in place would make the hash a lie."""
     with pytest.raises(ValidationError, match="frozen"):
         small_dataset().target = "other"  # type: ignore[misc]
+
+
+def test_the_shape_is_all_that_stored_rows_depend_on_and_nothing_else() -> None:
+    """Windows of one shape are trained on together: a word must not part them, another meaning must."""
+    shape = small_dataset().shape
+    same: list[tuple[str, object]] = [
+        ("description", "words"),
+        ("name", "other"),
+        ("limits.min_rows", 11),
+        ("drift.sample_rows", 200),
+        ("training.seed", 7),
+        ("gate.min_gain", 0.5),
+        ("features.amount.unit", "EUR"),
+        ("features.amount.description", "words"),
+    ]
+    other: list[tuple[str, object]] = [
+        ("split_by", "case_id"),
+        ("target_values", ["no", "yes"]),
+        ("entity_key", "customer"),
+        ("segments", ["plan"]),
+        ("source", {"tables": ["a"], "key": "customer"}),
+        ("features.amount.range", [-1, 1]),
+        ("features.amount.nullable", True),
+        ("features.plan.new_categories", "as_missing"),
+        ("features.more", {"type": "float"}),
+    ]
+    assert {Dataset.model_validate(contract_with(path, value)).shape for path, value in same} == {shape}
+    shapes = [Dataset.model_validate(contract_with(path, value)).shape for path, value in other]
+    assert len({shape, *shapes}) == 1 + len(other)
+
+
+def test_labels_are_joined_by_the_sources_key_or_the_row_id() -> None:
+    """As the contract says it."""
+    assert small_dataset().label_key == "case_id"
+    assert small_dataset(source={"tables": ["a"], "key": "customer"}).label_key == "customer"
+
+
+@pytest.mark.parametrize("value", ["none", "NA", " nan ", ""])
+def test_a_target_value_that_means_null_is_refused(value: str) -> None:
+    """It would be read as a label that has not come, for ever."""
+    with pytest.raises(ValidationError, match="which is read as a label that has not come yet"):
+        small_dataset(target_values=("yes", value))

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.domain.drift import ColumnDrift, decide, drift_share
+from mlops_assets.domain.drift import ColumnDrift, Learned, Situation, Tried, decide, drift_share
+from mlops_assets.domain.windows import last_windows
 
 
 def column(score: float | None, *, threshold: float = 0.1) -> ColumnDrift:
@@ -36,31 +39,123 @@ def test_nothing_measured_is_an_error_and_not_no_drift() -> None:
         drift_share([])
 
 
+ONE, TWO = Learned("2024-01", {"2024-01": "a"}), Learned("2024-02", {"2024-01": "a", "2024-02": "b"})
+
+
+def situation(**changes: object) -> Situation:
+    """Window 2024-02 landed after production learned from 2024-01; some of it changed."""
+    usual = Situation(
+        window="2024-02",
+        threshold=0.3,
+        missing_labels=None,
+        production=ONE,
+        production_epoch=1,
+        share=0.5,
+        would_learn=TWO,
+        tried=None,
+    )
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("share", "threshold", "kind", "trains"),
     [
-        (None, 0.3, "first", True),
-        (None, 1.0, "first", True),
-        (0.3, 0.3, "no drift", False),
-        (0.3001, 0.3, "trained", True),
-        (0.0, 0.0, "no drift", False),
-        (0.01, 0.0, "trained", True),
-        (1.0, 1.0, "no drift", False),
+        (0.3, 0.3, "no drift", None),
+        (0.3001, 0.3, "trained", "2024-02"),
+        (0.0, 0.0, "no drift", None),
+        (0.01, 0.0, "trained", "2024-02"),
+        (1.0, 1.0, "no drift", None),
     ],
 )
 def test_only_drift_that_exceeds_the_threshold_trains(
-    share: float | None,
-    threshold: float,
-    kind: str,
-    trains: bool,
+    share: float, threshold: float, kind: str, trains: str | None
 ) -> None:
     """Equality must not train: a threshold of 0 would otherwise retrain for ever."""
-    decision = decide(share, threshold)
+    decision = decide(situation(share=share, threshold=threshold))
     assert (decision.kind, decision.trains) == (kind, trains)
 
 
 def test_a_decision_says_its_numbers() -> None:
     """The reason is what the run's tags and the skip message show."""
-    assert decide(0.5, 0.3).reason == "drift_share 0.5000 exceeds the threshold 0.3000"
-    assert decide(0.1, 0.3).reason == "drift_share 0.1000 does not exceed the threshold 0.3000"
-    assert decide(None, 0.3).reason == "there is no production model yet"
+    assert decide(situation()).reason == "drift_share 0.5000 exceeds the threshold 0.3000"
+    assert decide(situation(share=0.1)).reason == "drift_share 0.1000 does not exceed the threshold 0.3000"
+
+
+def test_the_first_window_trains_the_first_model() -> None:
+    """Without production there is nothing to drift from."""
+    decision = decide(situation(production=None, production_epoch=None, share=None))
+    assert (decision.kind, decision.trains) == ("first", "2024-02")
+    assert decision.reason == "there is no production model yet"
+
+
+def test_a_changed_contract_trains_anew() -> None:
+    """There is a production model, and no row of the new shape that it learned from."""
+    decision = decide(situation(share=None))
+    assert (decision.kind, decision.trains) == ("first", "2024-02")
+    assert "the contract changed" in decision.reason
+
+
+@pytest.mark.parametrize("changes", [{}, {"production": None}, {"window": "2023-12"}])
+def test_without_labels_everything_waits(changes: dict[str, object]) -> None:
+    """Also the first window, and a late one: a gate without labels has nothing to judge by."""
+    decision = decide(situation(missing_labels="3 of 9 clean rows have a label", **changes))
+    assert (decision.kind, decision.trains) == ("waits for labels", None)
+    assert decision.reason == "3 of 9 clean rows have a label"
+
+
+def test_a_late_window_that_production_would_not_have_learned_from_trains_nothing() -> None:
+    """However much it drifted: its period is over."""
+    decision = decide(situation(window="2023-12", share=1.0, would_learn=ONE))
+    assert (decision.kind, decision.trains) == ("late", None)
+
+
+def test_a_late_window_that_production_would_have_learned_from_trains_productions_own_window() -> None:
+    """A month that comes late completes what the newest model learns from, and moves nothing back."""
+    late = situation(window="2024-01", production=Learned("2024-02", {"2024-02": "b"}), share=0.0)
+    assert decide(late).trains == "2024-02"
+    assert decide(late).kind == "late"
+
+
+def test_another_version_of_what_production_learned_from_trains_its_window_anew() -> None:
+    """Corrected data must reach the model, though its distribution is the same."""
+    corrected = Learned("2024-01", {"2024-01": "z"})
+    decision = decide(situation(window="2024-01", share=0.0, would_learn=corrected))
+    assert (decision.kind, decision.trains) == ("trained", "2024-01")
+
+
+def test_what_was_tried_and_lost_is_not_tried_again() -> None:
+    """The same data and the same production give the same verdict, and cost a training each time."""
+    lost = situation(tried=Tried(TWO, 1))
+    assert (decide(lost).kind, decide(lost).trains) == ("answered", None)
+    assert decide(replace(lost, production_epoch=2)).kind == "trained", "another production is another comparison"
+    assert decide(situation(tried=Tried(ONE, 1))).kind == "trained", "so is other data"
+
+
+@given(
+    arrival=st.permutations([f"2024-{month:02d}" for month in range(1, 13)]),
+    count=st.integers(1, 5),
+    corrected=st.lists(st.integers(0, 11), max_size=3),
+)
+def test_shuffled_arrival_ends_with_the_same_production(arrival: list[str], count: int, corrected: list[int]) -> None:
+    """Where every candidate wins, production is of the newest window and knows all that it should have learned from."""
+    landed: dict[str, str] = {}
+    production: Learned | None = None
+    periods = []
+
+    def learns(until: str) -> Learned:
+        return Learned(until, {window: landed[window] for window in last_windows(landed, until=until, count=count)})
+
+    for step, window in enumerate([*arrival, *(arrival[at] for at in corrected)]):
+        landed[window] = f"version of step {step}" if step >= len(arrival) else "first version"
+        newest = max(window, production.window) if production else window
+        decision = decide(
+            situation(
+                window=window, production=production, production_epoch=step, share=1.0, would_learn=learns(newest)
+            )
+        )
+        if decision.trains is not None:
+            production = learns(decision.trains)
+        assert production is not None
+        periods.append(production.window)
+    assert periods == sorted(periods), "production went back to an older period"
+    assert production == learns("2024-12")

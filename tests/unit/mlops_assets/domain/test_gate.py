@@ -16,7 +16,7 @@ from mlops_assets.domain.gate import (
 )
 
 CANDIDATE = Scored(version=2, auc=0.8, log_loss=0.5, brier=0.2)
-PRODUCTION = Production(version=1, auc=0.7, log_loss=0.6, brier=0.3, epoch=4)
+PRODUCTION = Production(version=1, auc=0.7, log_loss=0.6, brier=0.3, epoch=4, window="2013-01")
 EVIDENCE = Evidence(
     window="2013-02",
     data_version="abc",
@@ -83,6 +83,13 @@ def test_evidence_against_a_production_that_is_gone_is_stale(compared: bool, now
     """A comparison with an older production says nothing of the one that would be replaced."""
     seen = evidence(production_auc=0.7 if compared else None)
     assert [reason for reason in refusals(seen, production_epoch=now) if reason.startswith("stale")]
+
+
+@pytest.mark.parametrize(("window", "refused"), [("2012-12", True), ("2013-01", False), ("2013-02", False)])
+def test_a_candidate_of_an_older_window_than_productions_is_late(window: str, refused: bool) -> None:
+    """However good on its own window: the service must not go back to a period that is over."""
+    found = refusals(evidence(window=window), production_epoch=4)
+    assert bool([reason for reason in found if reason.startswith("late")]) is refused
 
 
 def test_every_reason_for_a_refusal_is_named() -> None:

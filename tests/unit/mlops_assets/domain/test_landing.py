@@ -1,22 +1,22 @@
-from dataclasses import dataclass
-
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.domain.landing import SETTLED_SECONDS, next_to_take
+from mlops_assets.domain.landing import RETRY_AFTER_SECONDS, SETTLED_SECONDS, Landed, next_to_take, retry_is_due
 
 
-@dataclass(frozen=True)
-class File:
-    """A landed file as the rule sees it."""
+def landed(
+    window: str,
+    fingerprint: str = "1",
+    age_seconds: float = 60.0,
+    looks_complete: bool = True,
+    waits_for: str | None = None,
+) -> Landed:
+    """A landed window, whole and settled but for what a test says."""
+    return Landed(window, fingerprint, age_seconds, looks_complete, waits_for)
 
-    window: str
-    fingerprint: str = "1"
-    age_seconds: float = 60.0
-    looks_complete: bool = True
 
-
-JANUARY, FEBRUARY = File("2013-01"), File("2013-02")
+JANUARY, FEBRUARY = landed("2013-01"), landed("2013-02")
 
 
 def test_the_oldest_window_is_taken_first() -> None:
@@ -33,26 +33,44 @@ def test_a_window_that_was_taken_waits_for_nothing_more() -> None:
 
 def test_a_file_that_changed_is_taken_again() -> None:
     """A corrected month must be seen, also when later ones were taken."""
-    corrected = File("2013-01", fingerprint="2")
+    corrected = landed("2013-01", fingerprint="2")
     assert next_to_take([corrected, FEBRUARY], {"2013-01": "1", "2013-02": "1"}) == corrected
 
 
 def test_a_file_that_is_being_written_is_left_to_its_writer() -> None:
     """Half a file must not show a red check for a file that is whole a second later."""
-    growing = File("2013-01", age_seconds=SETTLED_SECONDS - 0.1, looks_complete=False)
+    growing = landed("2013-01", age_seconds=SETTLED_SECONDS - 0.1, looks_complete=False)
     assert next_to_take([growing], {}) is None
     assert next_to_take([growing, FEBRUARY], {}) == FEBRUARY
 
 
 def test_a_half_file_that_nobody_writes_to_is_taken_up() -> None:
     """A broken file must show its fault, and not be ignored in silence."""
-    broken = File("2013-01", age_seconds=SETTLED_SECONDS, looks_complete=False)
+    broken = landed("2013-01", age_seconds=SETTLED_SECONDS, looks_complete=False)
     assert next_to_take([broken, FEBRUARY], {}) == broken
+
+
+def test_a_window_that_lacks_a_table_waits_however_long() -> None:
+    """Tables that come an hour apart are one window, and no broken one."""
+    assert next_to_take([landed("2013-01", age_seconds=1e6, waits_for="the table usage")], {}) is None
+
+
+@pytest.mark.parametrize("attempt", range(1, len(RETRY_AFTER_SECONDS) + 1))
+def test_a_failed_window_is_tried_again_after_ever_longer_waits(attempt: int) -> None:
+    """A source that is down for an hour must not cost the window, nor a run every five seconds."""
+    wait = RETRY_AFTER_SECONDS[attempt - 1]
+    assert not retry_is_due(attempt, seconds_since=wait - 1)
+    assert retry_is_due(attempt, seconds_since=wait)
+
+
+def test_a_window_that_always_fails_is_given_up() -> None:
+    """A poison window must not run for ever."""
+    assert not retry_is_due(len(RETRY_AFTER_SECONDS) + 1, seconds_since=1e9)
 
 
 def test_a_whole_file_is_taken_at_once() -> None:
     """Nobody waits for ten seconds without need, nor for a clock that runs behind."""
-    assert next_to_take([File("2013-01", age_seconds=-5)], {}) is not None
+    assert next_to_take([landed("2013-01", age_seconds=-5)], {}) is not None
 
 
 @given(windows=st.sets(st.sampled_from("abcdefgh")), taken=st.sets(st.sampled_from("abcdefgh")))
@@ -60,7 +78,7 @@ def test_taking_one_after_the_other_takes_each_once_in_order(windows: set[str], 
     """No window is skipped and none is taken twice."""
     known = dict.fromkeys(taken, "1")
     order = []
-    while (file := next_to_take([File(window) for window in windows], known)) is not None:
+    while (file := next_to_take([landed(window) for window in windows], known)) is not None:
         order.append(file.window)
         known[file.window] = file.fingerprint
     assert order == sorted(windows - taken)

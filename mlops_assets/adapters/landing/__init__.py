@@ -1,0 +1,1 @@
+"""Where windows land: a folder, an object store or a database, behind one protocol."""

@@ -1,0 +1,213 @@
+"""Rules of rows: how a landed value is read, and what a row must hold to be clean.
+
+All are SQL expressions, so that an engine applies them in a stream; running them belongs to the adapters. The same
+rules for a frame in memory, as a pandera schema, belong to `frame_schema`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mlops_assets.domain.dataset import FLOAT32_EXACT_INTEGER, NULL_TEXTS, Dataset, Feature
+from mlops_assets.domain.sql import literal, literals, quoted
+
+INTEGER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+FRACTION_TYPES = ("FLOAT", "DOUBLE", "DECIMAL")
+TEXT_TYPES = ("VARCHAR", "ENUM")
+TIME_TYPES = ("DATE", "TIMESTAMP")
+NULL_TYPE = '"NULL"'
+"""Of a column that is null throughout, which pandas writes without a type."""
+ALLOWED_TYPES = {
+    "float": (*INTEGER_TYPES, *FRACTION_TYPES),
+    "integer": (*INTEGER_TYPES, *FRACTION_TYPES),
+    "boolean": ("BOOLEAN", *INTEGER_TYPES),
+    "category": (*TEXT_TYPES, *INTEGER_TYPES, "BOOLEAN"),
+}
+"""The engine's column types that can hold a feature, by the feature's type. A CSV file's columns are all text."""
+NO_TEXTS, YES_TEXTS = ("false", "0", "0.0"), ("true", "1", "1.0")
+
+Kind = Literal["line", "join", "missing", "unique", "type", "category", "finite", "range", "label"]
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A row breaks the contract where `condition` (SQL) holds; `reason` is what quarantine says of it."""
+
+    kind: Kind
+    reason: str
+    condition: str
+
+
+LINE_UNREADABLE = RowRule("line", "line: cannot be read as a row of the file", "_line IS NOT NULL")
+"""Of a line of a CSV file with too many or too few fields, an open quote, or bytes that are not UTF-8."""
+
+
+def row_rules(dataset: Dataset) -> list[RowRule]:
+    """What each row must hold, in the contract's order.
+
+    The conditions speak of the columns `_id`, `_key`, `_truth` (the target as text, null where no label has come),
+    `_is_duplicate`, `_is_contradictory`, `_several TABLE`, of each feature and kept column by its own name, and of
+    `_unread NAME`, which holds where a text could not be read as what NAME is.
+    """
+    rules = [RowRule("join", several_reason(dataset, table), several(table)) for table in dataset.source.tables[1:]]
+    rules += [
+        RowRule("missing", f"{dataset.row_id}: missing", "_id IS NULL"),
+        RowRule("unique", f"{dataset.row_id}: not unique", "_is_duplicate"),
+        RowRule("missing", f"{dataset.split_by}: missing", "_key IS NULL"),
+    ]
+    if dataset.entity_key in dataset.kept:
+        rules.append(RowRule("missing", f"{dataset.entity_key}: missing", f"{quoted(dataset.entity_key)} IS NULL"))
+    if dataset.event_time in dataset.kept:
+        rules.append(RowRule("type", f"{dataset.event_time}: not a time", unread(dataset.event_time)))
+        rules.append(
+            RowRule(
+                "missing",
+                f"{dataset.event_time}: missing",
+                f"{quoted(dataset.event_time)} IS NULL AND NOT {unread(dataset.event_time)}",
+            )
+        )
+    no, yes = truth_texts(dataset)
+    said = " or ".join(dataset.target_values or ("true", "false"))
+    rules += [
+        RowRule("label", f"{dataset.target}: not {said}", f"_truth NOT IN ({literals([*no, *yes])})"),
+        RowRule("label", f"{dataset.target}: contradictory labels", "_is_contradictory"),
+    ]
+    for name, feature in dataset.features.items():
+        rules += _feature_rules(name, feature)
+    return rules
+
+
+def _feature_rules(name: str, feature: Feature) -> list[RowRule]:
+    column = quoted(name)
+    rules = []
+    if not feature.nullable:
+        rules.append(RowRule("missing", f"{name}: missing", f"{column} IS NULL AND NOT {unread(name)}"))
+    if feature.type == "category":
+        if feature.new_categories == "quarantine":
+            unknown = f"{column} NOT IN ({literals(feature.categories)})"
+            rules.append(RowRule("category", f"{name}: unknown category", unknown))
+        return rules
+    if feature.type == "boolean":
+        return [*rules, RowRule("type", f"{name}: not true or false", f"{unread(name)} OR {column} NOT IN (0, 1)")]
+    rules.append(RowRule("type", f"{name}: not a number", unread(name)))
+    # Judged after the cast: 1e300 is a finite double and becomes infinite in float32.
+    finite = f"coalesce(isfinite(TRY_CAST({column} AS FLOAT)), false)"
+    rules.append(RowRule("finite", f"{name}: not finite", f"{column} IS NOT NULL AND NOT {finite}"))
+    if feature.type == "integer":
+        inexact = f"abs({column}) > {FLOAT32_EXACT_INTEGER} OR {column} <> trunc({column})"
+        rules.append(RowRule("type", f"{name}: not a whole number", f"isfinite({column}) AND ({inexact})"))
+    if feature.range is not None:
+        low, high = feature.range
+        rules.append(RowRule("range", f"{name}: out of range", f"{column} NOT BETWEEN {low!r} AND {high!r}"))
+    return rules
+
+
+def broken_sql(rules: Sequence[RowRule]) -> str:
+    """Whether a row breaks any rule, in SQL."""
+    # One coalesce around all of them says the same as one around each, and costs 40 % less where there are 60.
+    return f"coalesce({' OR '.join(f'({rule.condition})' for rule in rules)}, false)"
+
+
+def reasons_sql(rules: Sequence[RowRule]) -> str:
+    """The list of the reasons that hold of a row, in SQL."""
+    cases = ", ".join(f"CASE WHEN {rule.condition} THEN {literal(rule.reason)} END" for rule in rules)
+    return f"list_filter([{cases}], lambda reason: reason IS NOT NULL)"
+
+
+def truth_texts(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the target may say for no and for yes, in lower case."""
+    if dataset.target_values is None:
+        return NO_TEXTS, YES_TEXTS
+    no, yes = dataset.target_values
+    return (no.lower(),), (yes.lower(),)
+
+
+def read_feature(name: str, feature: Feature, *, is_text: bool) -> tuple[str, str]:
+    """A feature's value, and whether its text could not be read as one, in SQL.
+
+    Args:
+        name: The column.
+        feature: What the contract says of it.
+        is_text: Whether it stands in a CSV file.
+    """
+    column = quoted(name)
+    if feature.type == "category":
+        value = f"{column}::VARCHAR"
+        if is_text:
+            allowed = f"{column} IN ({literals(feature.categories)})"
+            value = f"CASE WHEN {allowed} OR NOT {_is_null_text(column)} THEN {column} END"
+        if feature.new_categories == "as_missing":
+            value = f"CASE WHEN {value} IN ({literals(feature.categories)}) THEN {value} END"
+        return value, "false"
+    if not is_text:
+        # NaN is how frames without nulls say null. A boolean is no number that could be one.
+        number = f"{column}::DOUBLE"
+        return f"CASE WHEN isnan({number}) THEN NULL ELSE {number} END", "false"
+    if feature.type == "boolean":
+        lower = f"lower(trim({column}))"
+        value = (
+            f"CASE WHEN {lower} IN ({literals(YES_TEXTS)}) THEN 1.0 WHEN {lower} IN ({literals(NO_TEXTS)}) THEN 0.0 END"
+        )
+        return value, f"{column} IS NOT NULL AND NOT {_is_null_text(column)} AND ({value}) IS NULL"
+    number = f"CASE WHEN NOT {_is_null_text(column)} THEN TRY_CAST({column} AS DOUBLE) END"
+    return number, f"{column} IS NOT NULL AND NOT {_is_null_text(column)} AND TRY_CAST({column} AS DOUBLE) IS NULL"
+
+
+def read_time(name: str, *, is_text: bool) -> tuple[str, str]:
+    """A time in UTC, and whether its text could not be read as one, in SQL."""
+    column = quoted(name)
+    if not is_text:
+        return f"{column}::TIMESTAMPTZ::TIMESTAMP", "false"  # TIMESTAMPTZ_NS has no cast of its own to TIMESTAMP
+    value = f"CASE WHEN NOT {_is_null_text(column)} THEN TRY_CAST({column} AS TIMESTAMPTZ)::TIMESTAMP END"
+    return value, f"{column} IS NOT NULL AND NOT {_is_null_text(column)} AND ({value}) IS NULL"
+
+
+def read_text(column: str, kind: str, *, is_text: bool) -> str:
+    """A key as text, the same in whatever type a month's file holds it: 5 and 5.0, a day and its midnight.
+
+    Args:
+        column: The column, as SQL.
+        kind: The engine's type of it.
+        is_text: Whether it stands in a CSV file.
+    """
+    if is_text:
+        whole = rf"regexp_replace({column}, '^(-?[0-9]+)\.0+$', '\1')"
+        day = rf"regexp_replace({whole}, '^([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[ T]00:00:00(\.0+)?$', '\1')"
+        return f"nullif({day}, '')"
+    if kind.endswith("]"):
+        return f"{column}::VARCHAR"
+    if kind.startswith(FRACTION_TYPES):
+        whole = f"TRY_CAST({column} AS BIGINT)"
+        return (
+            f"CASE WHEN isnan({column}::DOUBLE) THEN NULL WHEN {whole} = {column} THEN {whole}::VARCHAR "
+            f"ELSE {column}::VARCHAR END"
+        )
+    if kind.startswith("TIMESTAMP"):
+        time = f"{column}::TIMESTAMPTZ::TIMESTAMP"
+        return f"CASE WHEN {time} = {time}::DATE THEN {time}::DATE::VARCHAR ELSE {time}::VARCHAR END"
+    return f"{column}::VARCHAR"
+
+
+def read_label(column: str, kind: str, *, is_text: bool) -> str:
+    """What the target says, in lower case; null where it says nothing yet."""
+    text = f"lower(trim({read_text(column, kind, is_text=is_text)}))"
+    return f"CASE WHEN {text} NOT IN ({literals(NULL_TEXTS)}) THEN {text} END"
+
+
+def unread(name: str) -> str:
+    """The column that says whether a text could not be read as what the column `name` is."""
+    return quoted(f"_unread {name}")
+
+
+def several(table: str) -> str:
+    """The column that says whether a table has several rows for a row of the window."""
+    return quoted(f"_several {table}")
+
+
+def several_reason(dataset: Dataset, table: str) -> str:
+    """What quarantine says of it."""
+    return f"{table}: several rows for one {dataset.source.key}"
+
+
+def _is_null_text(column: str) -> str:
+    return f"lower(trim({column})) IN ({literals(NULL_TEXTS)})"
