@@ -22,24 +22,6 @@ def write_atomically(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def copy_atomically(source: Path, target: Path) -> None:
-    """Copies a file to a free name; a reader or a crash sees the whole copy or none.
-
-    Raises:
-        FileExistsError: the name is taken, be it since the copy began.
-    """
-    beside = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
-    try:
-        shutil.copyfile(source, beside)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        # A hard link fails where the name is taken by now; a rename would overwrite.
-        os.link(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_folder(target.parent)
-
-
 @contextmanager
 def folder_in_one_piece(target: Path, *, is_whole: Callable[[Path], bool] = Path.exists) -> Iterator[Path]:
     """Gives an empty folder to fill, which becomes `target` at the end; a failure leaves nothing.

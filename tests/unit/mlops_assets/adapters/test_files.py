@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.adapters.files import copy_atomically, folder_in_one_piece, write_atomically
+from mlops_assets.adapters.files import folder_in_one_piece, write_atomically
 
 
 def names_in(folder: Path) -> set[str]:
@@ -94,35 +94,3 @@ def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypa
         inside = {path.stat().st_ino for path in (folder, *folder.iterdir())}
     assert {inode for inode, has_its_name in synced if not has_its_name} == inside
     assert synced[-1] == (tmp_path.stat().st_ino, True)
-
-
-def test_a_copy_appears_whole_beside_nothing_else(tmp_path: Path) -> None:
-    """As with a written file."""
-    (tmp_path / "source").write_bytes(b"content")
-    copy_atomically(tmp_path / "source", tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == b"content"
-    assert names_in(tmp_path) == {"source", "copy"}
-
-
-def test_a_copy_never_overwrites(tmp_path: Path) -> None:
-    """Whoever has the name keeps it."""
-    (tmp_path / "source").write_bytes(b"content")
-    (tmp_path / "copy").write_bytes(b"theirs")
-    with pytest.raises(FileExistsError):
-        copy_atomically(tmp_path / "source", tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == b"theirs"
-    assert names_in(tmp_path) == {"source", "copy"}
-
-
-@pytest.mark.parametrize("step", ["shutil.copyfile", "os.fsync", "os.link"])
-def test_a_copy_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """At whatever step."""
-    (tmp_path / "source").write_bytes(b"content")
-
-    def fail(*_: object) -> None:
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(step, fail)
-    with pytest.raises(OSError, match="no space"):
-        copy_atomically(tmp_path / "source", tmp_path / "copy")
-    assert names_in(tmp_path) == {"source"}
