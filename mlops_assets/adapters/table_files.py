@@ -14,11 +14,13 @@ import duckdb
 
 from mlops_assets.adapters.engine import first_line, number
 from mlops_assets.adapters.landing.landed_window import TableFile
-from mlops_assets.domain.sql import literal, literals
+from mlops_assets.domain.sql import literal, literals, quoted
 from mlops_assets.domain.windows import WindowUnfit
 
 ROW_GROUP_LIMIT = 1 << 30
 """Bytes that the wanted columns of one row group may unpack to: a reader holds one, whatever the file's size."""
+VALUE_LIMIT = 1 << 16
+"""Bytes that a column's values may have on average: the engine holds 2,048 of them, whatever its limit says."""
 DELIMITERS = ",;\t|"
 HEADER_LIMIT = 1 << 20
 """Bytes in which the first line of a CSV file must end."""
@@ -58,7 +60,11 @@ def read_file(
     Raises:
         WindowUnfit: it cannot be read as what its name says, or not to its end.
     """
-    return _read_parquet(connection, file, wanted) if file.format == "parquet" else _read_csv(connection, file, folder)
+    return (
+        _read_parquet(connection, file, wanted)
+        if file.format == "parquet"
+        else _read_csv(connection, file, folder, wanted)
+    )
 
 
 def types_of(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
@@ -90,37 +96,51 @@ def write_parquet(connection: duckdb.DuckDBPyConnection, select: str, path: Path
         WindowUnfit: what is read, which the user knows as `of`, is broken somewhere.
     """
     with reading_from(of):
-        return number(connection, f"COPY ({select}) TO {literal(str(path))} (FORMAT parquet)")
+        # Rows of long texts fill a row group long before their number does.
+        form = "FORMAT parquet, ROW_GROUP_SIZE_BYTES '128MB'"
+        return number(connection, f"COPY ({select}) TO {literal(str(path))} ({form})")
 
 
 def _read_parquet(connection: duckdb.DuckDBPyConnection, file: TableFile, wanted: Collection[str]) -> Table:
-    path = literal(str(file.path))
+    source = f"read_parquet({literal(str(file.path))})"
     try:
-        largest = number(
-            connection,
-            "SELECT max(bytes) FROM (SELECT sum(total_uncompressed_size) AS bytes "
-            f"FROM parquet_metadata({path}) WHERE split_part(path_in_schema, ', ', 1) IN ({literals(wanted)}) "
-            "GROUP BY row_group_id)",
-        )
-        types = types_of(connection, f"read_parquet({path})")
+        row_group, value = _largest(connection, file.path, wanted)
+        types = types_of(connection, source)
     except (duckdb.Error, UnicodeDecodeError) as error:
         words = first_line(error) if isinstance(error, duckdb.Error) else str(error)
         raise WindowUnfit(f"{file.name} cannot be read as Parquet: {words}") from error
-    if largest > ROW_GROUP_LIMIT:
+    if row_group > ROW_GROUP_LIMIT:
         raise WindowUnfit(
-            f"{file.name} has a row group that unpacks to {largest / 1e6:,.0f} MB, {ROW_GROUP_LIMIT / 1e6:,.0f} MB are "
-            "read at most: write it in smaller row groups"
+            f"{file.name} has a row group that unpacks to {row_group / 1e6:,.0f} MB, {ROW_GROUP_LIMIT / 1e6:,.0f} MB "
+            "are read at most: write it in smaller row groups"
         )
-    return Table(file.name, f"read_parquet({path})", types, is_text=False, row_group_mb=largest / 1e6)
+    if value > VALUE_LIMIT:
+        raise WindowUnfit(
+            f"{file.name} has a column with values of {value / 1e3:,.0f} kB, {VALUE_LIMIT / 1e3:,.0f} kB are read at "
+            "most: no feature, id or label is of that size"
+        )
+    return Table(file.name, source, types, is_text=False, row_group_mb=row_group / 1e6)
 
 
-def _read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, folder: Path) -> Table:
+def _largest(connection: duckdb.DuckDBPyConnection, path: Path, wanted: Collection[str]) -> tuple[int, int]:
+    """Bytes of the largest row group, and of the values of a row group's column on average, by the file's footer."""
+    found = connection.execute(
+        "SELECT coalesce(max(bytes), 0)::BIGINT, coalesce(max(value), 0)::BIGINT FROM ("
+        "SELECT sum(total_uncompressed_size) AS bytes, max(total_uncompressed_size / greatest(num_values, 1)) AS value "
+        f"FROM parquet_metadata({literal(str(path))}) "
+        f"WHERE split_part(path_in_schema, ', ', 1) IN ({literals(wanted)}) GROUP BY row_group_id)"
+    ).fetchone()
+    return found or (0, 0)
+
+
+def _read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, folder: Path, wanted: Collection[str]) -> Table:
     """Rewrites it as Parquet with columns of text: so it is parsed once, and its bad lines are known."""
     names, delimiter = _header(file)
     rewritten = folder / f"{file.sha256}.parquet"
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
+    kept = ", ".join(quoted(name) for name in names if name in wanted) or "NULL AS _none"
     read = (
-        f"SELECT * FROM read_csv({literal(str(file.path))}, header = true, auto_detect = false, "
+        f"SELECT {kept} FROM read_csv({literal(str(file.path))}, header = true, auto_detect = false, "
         f"columns = {{{columns}}}, delim = {literal(delimiter)}, quote = '\"', escape = '\"', nullstr = '', "
         f"max_line_size = {LINE_LIMIT:d}, store_rejects = true, rejects_limit = 0)"
     )
@@ -136,7 +156,7 @@ def _read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, folder: Pa
         {"name": file.name},
     )
     source = f"read_parquet({literal(str(rewritten))})"
-    return Table(file.name, source, types_of(connection, source), is_text=True)
+    return Table(file.name, source, dict.fromkeys(names, "VARCHAR"), is_text=True)
 
 
 def _header(file: TableFile) -> tuple[list[str], str]:

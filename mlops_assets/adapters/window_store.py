@@ -28,6 +28,7 @@ from mlops_assets.domain.windows import (
     last_windows,
     missing_labels,
     unfit_for,
+    window_name,
 )
 
 CLEAN, QUARANTINED, RECORD = "clean.parquet", "quarantined.parquet", "window.json"
@@ -256,7 +257,7 @@ class WindowStore:
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
     def _write(self, window: str, name: str, record: _Record) -> None:
-        folder = self.folder / window
+        folder = self.folder / window_name(window)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / name, record.model_dump_json(indent=2).encode())
 

@@ -7,7 +7,7 @@ import dagster as dg
 from mlops_assets.adapters.landing.landed_window import Landing
 from mlops_assets.adapters.window_store import DataWindow, Intake, WindowStore
 from mlops_assets.domain.dataset import Dataset, Feature
-from mlops_assets.domain.windows import WindowUnfit, missing_labels
+from mlops_assets.domain.windows import WindowNameInvalid, WindowUnfit, missing_labels, window_name
 from mlops_assets.partitions import window_partitions
 
 
@@ -28,7 +28,10 @@ def data_window(
     A window that cannot be read, or breaks the contract as a whole, is in quarantine: its checks are red and say why,
     nothing is measured or trained on it, and what was its good version before stays in use.
     """
-    window = context.partition_key
+    try:
+        window = window_name(context.partition_key)
+    except WindowNameInvalid as error:  # a partition's key can be typed in Dagster's page
+        raise dg.Failure(str(error), allow_retries=False) from error
     try:
         with landing.fetch(window) as landed:
             intake, stored = windows.take(landed)
