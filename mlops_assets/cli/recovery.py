@@ -42,8 +42,13 @@ def _demand_own_state(settings: Settings) -> None:
     name, mark = read_dataset(settings.dataset).name, settings.state / "dataset"
     if mark.exists() and (other := mark.read_text()) != name:
         raise UserError(
-            f"{settings.state} holds the loop of the dataset {other}, and {settings.dataset} is named {name}: set "
-            f"MLOPS_HOME to a folder of its own"
+            f"{settings.state} holds the loop of the dataset {other}, and {settings.dataset} is named {name}: "
+            "set MLOPS_HOME to a folder of its own"
+        )
+    if not mark.exists() and any(settings.windows.glob("*/current.json")):
+        raise UserError(
+            f"{settings.state} was made by an earlier version, whose windows are stored otherwise: move it away, or "
+            "set MLOPS_HOME to another folder (`mlops demo --fresh` forgets the demo's)"
         )
     settings.state.mkdir(parents=True, exist_ok=True)
     mark.write_text(name)

@@ -5,6 +5,7 @@ import pytest
 from mlops_assets.adapters.ledger import Ledger, Request
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.cli import recovery
+from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.stack import free_port
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import DatasetInvalid
@@ -77,3 +78,36 @@ def test_an_error_of_several_lines_is_told_in_one(settings: Settings, monkeypatc
 def fail(_: object) -> None:
     """Stands in for a call to MLflow."""
     raise RuntimeError("down\n<html>a page</html>")
+
+
+def test_a_state_folder_belongs_to_one_dataset(settings: Settings, tmp_path: Path) -> None:
+    """Windows and production of another dataset would be taken for this one's."""
+    recovery.prepare(settings)
+    other = tmp_path / "other.toml"
+    other.write_text(settings.dataset.read_text().replace('name = "flights"', 'name = "trains"'))
+    with pytest.raises(UserError, match=r"holds the loop of the dataset flights, and .*other\.toml is named trains"):
+        recovery.prepare(settings.model_copy(update={"dataset": other}))
+    recovery.prepare(settings)
+
+
+def test_a_state_folder_of_an_earlier_version_is_named(settings: Settings) -> None:
+    """Its windows would be found damaged one by one, while the loop runs."""
+    window = settings.windows / "2013-01"
+    window.mkdir(parents=True)
+    (window / "current.json").write_text("{}")
+    with pytest.raises(UserError, match="was made by an earlier version"):
+        recovery.prepare(settings)
+
+
+def test_a_start_removes_what_a_killed_run_left_half_made(settings: Settings) -> None:
+    """Copies of remote windows and unfinished versions fill the disk, and nothing else ever removes them."""
+    half = settings.windows / "2013-01" / ".abc.tmp"
+    for folder in (half, settings.spool / "2013-01-x"):
+        folder.mkdir(parents=True)
+        (folder / "clean.parquet").write_bytes(b"half")
+    kept = settings.windows / "2013-01" / "abc"
+    kept.mkdir()
+    recovery.prepare(settings)
+    assert not half.exists()
+    assert not settings.spool.exists()
+    assert kept.exists()
