@@ -384,3 +384,36 @@ def test_a_record_that_cannot_be_read_is_named_with_what_to_do(store: WindowStor
     (store.folder / WINDOW / name).write_text('{"of": "another version"}')
     with pytest.raises(window_store.RecordInvalid, match=rf"{name} is damaged.*quarantine requeue {WINDOW}"):
         store.training_windows(WINDOW) if name == CURRENT else store.latest(WINDOW)
+
+
+YEAR = tuple(f"2013-{month:02d}" for month in range(1, 13))
+
+
+@pytest.fixture(scope="module")
+def year(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Twelve small windows, one of them unfit."""
+    folder = tmp_path_factory.mktemp("year")
+    frames = {window: small_frame(20, seed=at, prefix=window) for at, window in enumerate(YEAR)}
+    frames["2013-05"] = unfit_frame(20)
+    return {window: land(folder / f"{window}.parquet", frame) for window, frame in frames.items()}
+
+
+@settings(max_examples=5, deadline=None)
+@given(arrival=st.permutations(YEAR))
+def test_shuffled_arrival_of_twelve_windows_ends_in_the_same_store(year: dict[str, Path], arrival: list[str]) -> None:
+    """What a model would learn from must not depend on which export was late."""
+    with TemporaryDirectory() as folder:
+        store = WindowStore(Path(folder), small_dataset(training={"train_windows": 3}))
+        for window in arrival:
+            store.take(landed_window(year[window], window=window))
+        current = {window: store.current(window) for window in YEAR}
+        assert {window for window, stored in current.items() if stored is None} == {"2013-05"}
+        learned = {window: [part.window for part in store.training_windows(window)] for window in YEAR}
+        assert learned["2013-12"] == ["2013-10", "2013-11", "2013-12"]
+        assert learned["2013-06"] == ["2013-03", "2013-04", "2013-06"]
+        state = {window: stored and (stored.data_version, stored.counts) for window, stored in current.items()}
+        in_order = WindowStore(Path(folder) / "in order", store.dataset)
+        for window in YEAR:
+            in_order.take(landed_window(year[window], window=window))
+        ordered = {window: in_order.current(window) for window in YEAR}
+        assert state == {window: stored and (stored.data_version, stored.counts) for window, stored in ordered.items()}
