@@ -27,7 +27,8 @@ from mlops_assets.adapters.release_store import (
     features_of,
     write_bundle,
 )
-from mlops_assets.adapters.window_store import DataWindow, WindowStore
+from mlops_assets.adapters.window_records import DataWindow
+from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.datasets.contract import FLIGHTS, read_dataset
 from mlops_assets.domain import candidate, evaluation
 from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowUnfit

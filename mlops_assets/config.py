@@ -4,14 +4,14 @@ All come from the environment (`MLOPS_HOME`, `MLOPS_DATASET`, ...); the threshol
 contract instead.
 """
 
-import re
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops_assets.datasets.contract import FLIGHTS
+from mlops_assets.domain.location import absolute_location, masked
 
 LOOPBACK = "127.0.0.1"
 
@@ -30,6 +30,13 @@ class Settings(BaseSettings):
 
     The folder `landing` under `home` where none is given.
     """
+
+    @field_validator("source")
+    @classmethod
+    def _as_the_user_sees_it(cls, source: str | None) -> str | None:
+        """The loop's programs work in another directory than the user. An empty one, as they are given, is none."""
+        return absolute_location(source) if source else None
+
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     """MLflow server; a SQLite database under `home` where none is given."""
     dagster_port: int = 3000
@@ -61,7 +68,7 @@ class Settings(BaseSettings):
     @property
     def shown_location(self) -> str:
         """The same as it may be shown: without a password."""
-        return re.sub(r"(://[^/@:]*):[^@]*@", r"\1:***@", self.landing_location)
+        return masked(self.landing_location)
 
     @property
     def spool(self) -> Path:

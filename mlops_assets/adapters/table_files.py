@@ -14,7 +14,7 @@ import duckdb
 
 from mlops_assets.adapters.engine import first_line, number
 from mlops_assets.adapters.landing.landed_window import TableFile
-from mlops_assets.domain.sql import literal, literals, quoted
+from mlops_assets.domain.sql import literal, literals, parquet_files, path_literal, quoted
 from mlops_assets.domain.windows import WindowUnfit
 
 ROW_GROUP_LIMIT = 1 << 30
@@ -102,7 +102,7 @@ def write_parquet(connection: duckdb.DuckDBPyConnection, select: str, path: Path
 
 
 def _read_parquet(connection: duckdb.DuckDBPyConnection, file: TableFile, wanted: Collection[str]) -> Table:
-    source = f"read_parquet({literal(str(file.path))})"
+    source = parquet_files(file.path)
     try:
         row_group, value = _largest(connection, file.path, wanted)
         types = types_of(connection, source)
@@ -127,7 +127,7 @@ def _largest(connection: duckdb.DuckDBPyConnection, path: Path, wanted: Collecti
     found = connection.execute(
         "SELECT coalesce(max(bytes), 0)::BIGINT, coalesce(max(value), 0)::BIGINT FROM ("
         "SELECT sum(total_uncompressed_size) AS bytes, max(total_uncompressed_size / greatest(num_values, 1)) AS value "
-        f"FROM parquet_metadata({literal(str(path))}) "
+        f"FROM parquet_metadata({path_literal(path)}) "
         f"WHERE split_part(path_in_schema, ', ', 1) IN ({literals(wanted)}) GROUP BY row_group_id)"
     ).fetchone()
     return found or (0, 0)
@@ -140,9 +140,10 @@ def _read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, folder: Pa
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
     kept = ", ".join(quoted(name) for name in names if name in wanted) or "NULL AS _none"
     read = (
-        f"SELECT {kept} FROM read_csv({literal(str(file.path))}, header = true, auto_detect = false, "
-        f"columns = {{{columns}}}, delim = {literal(delimiter)}, quote = '\"', escape = '\"', nullstr = '', "
-        f"max_line_size = {LINE_LIMIT:d}, store_rejects = true, rejects_limit = 0)"
+        f"SELECT {kept} FROM read_csv({path_literal(file.path)}, hive_partitioning = false, "
+        f"header = true, auto_detect = false, columns = {{{columns}}}, delim = {literal(delimiter)}, "
+        f"quote = '\"', escape = '\"', nullstr = '', max_line_size = {LINE_LIMIT:d}, "
+        "store_rejects = true, rejects_limit = 0)"
     )
     connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
     write_parquet(connection, read, rewritten, of=file.name)
@@ -155,8 +156,7 @@ def _read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, folder: Pa
         "INSERT INTO unreadable_lines SELECT $name, line, any_value(csv_line) FROM reject_errors GROUP BY line",
         {"name": file.name},
     )
-    source = f"read_parquet({literal(str(rewritten))})"
-    return Table(file.name, source, dict.fromkeys(names, "VARCHAR"), is_text=True)
+    return Table(file.name, parquet_files(rewritten), dict.fromkeys(names, "VARCHAR"), is_text=True)
 
 
 def _header(file: TableFile) -> tuple[list[str], str]:

@@ -25,7 +25,7 @@ from mlops_assets.domain.row_rules import (
     truth_texts,
     unread,
 )
-from mlops_assets.domain.sql import literal, literals, quoted
+from mlops_assets.domain.sql import literal, literals, parquet_files, quoted
 from mlops_assets.domain.windows import SPLIT_COLUMN, VALIDATION, WindowCounts, WindowUnfit, split_sql
 
 
@@ -76,7 +76,7 @@ def count_new_categories(connection: duckdb.DuckDBPyConnection, reading: Reading
     counts = []
     for name, feature in open_ones.items():
         strict = feature.model_copy(update={"new_categories": "quarantine"})
-        value, _ = read_feature(name, strict, is_text=name in reading.text)
+        value, _ = read_feature(name, strict, reading.types[name], is_text=name in reading.text)
         counts.append(f"count(*) FILTER ({value} NOT IN ({literals(feature.categories)}))")
     found = connection.execute(f"SELECT {', '.join(counts)} FROM landed").fetchone() or ()
     return {name: rows for name, rows in zip(open_ones, found, strict=True) if rows}
@@ -86,12 +86,11 @@ def _read_sql(dataset: Dataset, reading: Reading) -> str:
     """Every landed row as the rules speak of it, and its columns as they landed (`_raw NAME`)."""
 
     def text(column: str) -> str:
-        return read_text(quoted(column), reading.types[column], is_text=column in reading.text)
+        return read_text(quoted(column), reading.types[column])
 
     own = "NULL::VARCHAR"
     if dataset.target in reading.types:
-        is_text = dataset.target in reading.text
-        own = read_label(quoted(dataset.target), reading.types[dataset.target], is_text=is_text)
+        own = read_label(quoted(dataset.target), reading.types[dataset.target])
     columns = [
         f"{text(dataset.row_id)} AS _id",
         f"{text(dataset.split_by)} AS _key",
@@ -106,7 +105,7 @@ def _read_sql(dataset: Dataset, reading: Reading) -> str:
         else:
             columns.append(f"{text(column)} AS {quoted(column)}")
     for name, feature in dataset.features.items():
-        value, not_read = read_feature(name, feature, is_text=name in reading.text)
+        value, not_read = read_feature(name, feature, reading.types[name], is_text=name in reading.text)
         columns += [f"{value} AS {quoted(name)}", f"{not_read} AS {unread(name)}"]
     columns += [several(table) for table in dataset.source.tables[1:]]
     return f"SELECT {', '.join(columns)}, _is_contradictory FROM landed"
@@ -153,10 +152,9 @@ def _count(
     connection: duckdb.DuckDBPyConnection, dataset: Dataset, *, clean: Path, quarantined: Path, rows: tuple[int, int]
 ) -> WindowCounts:
     landed = number(connection, "SELECT (SELECT count(*) FROM landed) + (SELECT count(*) FROM unreadable_lines)")
-    kept = f"read_parquet({literal(str(clean))})"
+    kept = parquet_files(clean)
     by_reason = connection.execute(
-        f"SELECT unnest(_reasons) AS reason, count(*) FROM read_parquet({literal(str(quarantined))}) "
-        "GROUP BY 1 ORDER BY 2 DESC, 1"
+        f"SELECT unnest(_reasons) AS reason, count(*) FROM {parquet_files(quarantined)} GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
     counts = WindowCounts(
         rows=landed,

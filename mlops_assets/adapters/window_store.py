@@ -8,22 +8,22 @@ be used. Reading and judging rows belongs to `window_tables` and `window_rows`; 
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlops_assets.adapters.engine import engine
 from mlops_assets.adapters.files import folder_in_one_piece, write_atomically
 from mlops_assets.adapters.landing.landed_window import LandedWindow
+from mlops_assets.adapters.window_records import DataWindow, Intake, RecordInvalid, StoreRecord, read_record
 from mlops_assets.adapters.window_rows import count_new_categories, write_rows
 from mlops_assets.adapters.window_tables import read_tables
 from mlops_assets.domain.dataset import Dataset
-from mlops_assets.domain.sql import literal, literals, quoted
+from mlops_assets.domain.row_rules import LINE_UNREADABLE, row_rules
+from mlops_assets.domain.sql import literal, literals, parquet_files, quoted
 from mlops_assets.domain.windows import (
     SPLIT_COLUMN,
-    WindowCounts,
     WindowUnfit,
     last_windows,
     missing_labels,
@@ -33,50 +33,8 @@ from mlops_assets.domain.windows import (
 
 CLEAN, QUARANTINED, RECORD = "clean.parquet", "quarantined.parquet", "window.json"
 LATEST, CURRENT = "latest.json", "current.json"
-FORMAT = 2
+FORMAT = 3
 """Grows when the same landed bytes come to be stored otherwise, so that no version is of two kinds."""
-
-
-class RecordInvalid(Exception):
-    """A record of the store cannot be read; the message says which and what to do."""
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-Record = TypeVar("Record", bound=_Record)
-
-
-class DataWindow(_Record):
-    """What is recorded of a stored window."""
-
-    window: str
-    data_version: str
-    """Hash of the landed bytes and of the contract's shape."""
-    shape: str
-    counts: WindowCounts
-    ignored_columns: tuple[str, ...]
-    unmatched: dict[str, int]
-    """Rows of joined tables and labels, by table, that belong to no row of the window."""
-    new_categories: dict[str, int]
-    """Rows, by feature, with a value that the contract does not name and reads as missing."""
-
-
-class Intake(_Record):
-    """What became of a window as it landed last."""
-
-    window: str
-    data_version: str
-    rows_sha256: str
-    """Hash of what landed without the labels: tells a window that landed before under another name."""
-    landed_at: float
-    fault: str | None
-    """Why the window as a whole is in quarantine; None where it is fit."""
-    can_be_read: bool
-    """Whether its rows were read and stored; else `fault` says why not."""
-    replaces: str | None
-    """The data version that was current before, where it was another one."""
 
 
 class WindowStore:
@@ -101,13 +59,15 @@ class WindowStore:
             stored = self._store(landed)
             fault = unfit_for(self.dataset, stored.counts)
         except WindowUnfit as error:
+            landed.demand_unchanged()  # what went away, or was replaced, says nothing of the window
             fault = str(error)
-        before = self.current(landed.window)
+        before = None
+        with suppress(RecordInvalid):  # taking it up again is what mends it
+            before = self.current(landed.window)
         version = self._data_version(landed)
         intake = Intake(
             window=landed.window,
             data_version=version,
-            rows_sha256=landed.rows_sha256,
             landed_at=landed.landed_at,
             fault=fault,
             can_be_read=stored is not None,
@@ -124,7 +84,6 @@ class WindowStore:
         intake = Intake(
             window=window,
             data_version=version,
-            rows_sha256="",
             landed_at=time.time(),
             fault=fault,
             can_be_read=False,
@@ -135,15 +94,15 @@ class WindowStore:
 
     def latest(self, window: str) -> Intake | None:
         """What became of the window as it landed last, or None where nothing was taken."""
-        return _read(self.folder / window / LATEST, Intake)
+        return read_record(self._folder(window) / LATEST, Intake, window=window)
 
     def current(self, window: str) -> DataWindow | None:
         """The window as it is to be used, or None where it is not there (or was never fit)."""
-        return _read(self.folder / window / CURRENT, DataWindow)
+        return read_record(self._folder(window) / CURRENT, DataWindow, window=window)
 
     def stored(self, window: str, data_version: str) -> DataWindow | None:
         """What is recorded of a version of a window."""
-        return _read(self.folder / window / data_version / RECORD, DataWindow)
+        return read_record(self._folder(window) / data_version / RECORD, DataWindow, window=window)
 
     def windows(self) -> list[str]:
         """All windows of which something was taken, oldest period first."""
@@ -151,7 +110,7 @@ class WindowStore:
 
     def remove(self, window: str) -> bool:
         """Takes a window out of use; its versions stay on the disk. False where it was not in use."""
-        found = [path for name in (CURRENT, LATEST) if (path := self.folder / window / name).exists()]
+        found = [path for name in (CURRENT, LATEST) if (path := self._folder(window) / name).exists()]
         for path in found:
             path.unlink()
         return bool(found)
@@ -183,13 +142,13 @@ class WindowStore:
             A frame with row id, split key, target and features: numbers and booleans float32, categories and ids str,
             null as NaN in numbers and None in categories; the target bool where `labelled`, else bool or None.
         """
-        files = ", ".join(literal(str(self.folder / window / version / CLEAN)) for window, version in versions.items())
+        files = [self._folder(window) / version / CLEAN for window, version in versions.items()]
         conditions = [f"{SPLIT_COLUMN} = {literal(split)}"] if split else []
         conditions += [f"{quoted(self.dataset.target)} IS NOT NULL"] if labelled else []
         row_id = quoted(self.dataset.row_id)
         # An id may come back in another window: then the file, that is the window, settles the order.
         drawn = (
-            f"SELECT * FROM read_parquet([{files}], filename = '_file') WHERE {' AND '.join(conditions) or 'true'} "
+            f"SELECT * FROM {parquet_files(*files, file_column='_file')} WHERE {' AND '.join(conditions) or 'true'} "
             f"ORDER BY md5({row_id}), {row_id}, _file LIMIT {max_rows:d}"
         )
         with engine(self.folder) as connection:
@@ -205,18 +164,24 @@ class WindowStore:
             rows: The most rows.
             reasons: Only rows that have one of these; all where none is named.
         """
-        path = self.folder / stored.window / stored.data_version / QUARANTINED
+        path = self._folder(stored.window) / stored.data_version / QUARANTINED
         of_them = f"WHERE list_has_any(_reasons, [{literals(reasons)}])" if reasons else ""
         with engine() as connection:
-            frame: pd.DataFrame = connection.sql(
-                f"SELECT * FROM read_parquet({literal(str(path))}) {of_them} LIMIT {rows:d}"
-            ).df()
+            names = [row[0] for row in connection.execute(f"DESCRIBE FROM {parquet_files(path)}").fetchall()]
+            # Not every value that the engine can read has a place in a frame: a date of infinity has none.
+            columns = [
+                quoted(name) if name.startswith("_") else f"{quoted(name)}::VARCHAR AS {quoted(name)}" for name in names
+            ]
+            select = f"SELECT {', '.join(columns)} FROM {parquet_files(path)} {of_them} LIMIT {rows:d}"
+            frame: pd.DataFrame = connection.sql(select).df()
         return frame
 
     def _store(self, landed: LandedWindow) -> DataWindow:
         version = self._data_version(landed)
-        target = self.folder / landed.window / version
-        known = self.stored(landed.window, version)
+        target = self._folder(landed.window) / version
+        known = None
+        with suppress(RecordInvalid):
+            known = self.stored(landed.window, version)
         if known is not None and _is_whole(target):
             return known
         name = next(iter(landed.tables.values())).name
@@ -227,13 +192,17 @@ class WindowStore:
             counts = write_rows(
                 connection, reading, self.dataset, clean=folder / CLEAN, quarantined=folder / QUARANTINED, of=name
             )
+            kinds = {rule.reason: rule.kind for rule in [LINE_UNREADABLE, *row_rules(self.dataset)]}
             stored = DataWindow(
                 window=landed.window,
                 data_version=version,
+                rows_sha256=landed.rows_sha256,
                 shape=self.dataset.shape,
                 counts=counts,
+                kinds={reason: kinds[reason] for reason in counts.by_reason},
                 ignored_columns=reading.ignored_columns,
                 unmatched=reading.unmatched,
+                absent=reading.absent,
                 new_categories=count_new_categories(connection, reading, self.dataset),
             )
             landed.demand_unchanged()
@@ -244,37 +213,26 @@ class WindowStore:
         return stored
 
     def _original_of(self, landed: LandedWindow) -> str | None:
-        """Another window, fit and in use, that the same bytes landed as before."""
+        """Another window in use that is of the same bytes."""
         for window in self.windows():
-            intake = self.latest(window)
-            same = intake is not None and intake.fault is None and intake.rows_sha256 == landed.rows_sha256
-            if same and window != landed.window:
+            current = None
+            with suppress(RecordInvalid):  # another window's damage is no fault of this one; training names it
+                current = self.current(window)
+            if current is not None and current.rows_sha256 == landed.rows_sha256 and window != landed.window:
                 return window
         return None
 
     def _data_version(self, landed: LandedWindow) -> str:
-        parts = f"{FORMAT}\n{landed.content_sha256}\n{self.dataset.shape}"
+        parts = f"{FORMAT}\n{landed.content_sha256}\n{self.dataset.rules}"
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
-    def _write(self, window: str, name: str, record: _Record) -> None:
-        folder = self.folder / window_name(window)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / name, record.model_dump_json(indent=2).encode())
+    def _folder(self, window: str) -> Path:
+        return self.folder / window_name(window)
+
+    def _write(self, window: str, name: str, record: StoreRecord) -> None:
+        self._folder(window).mkdir(parents=True, exist_ok=True)
+        write_atomically(self._folder(window) / name, record.model_dump_json(indent=2).encode())
 
 
 def _is_whole(version: Path) -> bool:
     return all((version / name).exists() for name in (CLEAN, QUARANTINED, RECORD))
-
-
-def _read(path: Path, kind: type[Record]) -> Record | None:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        # `<window>/current.json`, or `<window>/<data version>/window.json`
-        window = path.parent.name if path.name != RECORD else path.parents[1].name
-        raise RecordInvalid(
-            f"{path} is damaged, or of another version of this software: delete it, and take the window up again with "
-            f"`mlops quarantine requeue {window}`"
-        ) from error

@@ -22,7 +22,7 @@ from mlops_assets.domain.row_rules import (
     read_text,
     several,
 )
-from mlops_assets.domain.sql import literal, quoted
+from mlops_assets.domain.sql import parquet_files, quoted
 from mlops_assets.domain.windows import WindowUnfit
 
 BASE, LABELS = "base", "labels"
@@ -40,6 +40,8 @@ class Reading:
     ignored_columns: tuple[str, ...]
     unmatched: dict[str, int]
     """Rows, by table, that belong to no row of the window."""
+    absent: dict[str, int]
+    """Rows of the window, by table, that have no row there."""
 
 
 def read_tables(connection: duckdb.DuckDBPyConnection, landed: LandedWindow, dataset: Dataset, folder: Path) -> Reading:
@@ -66,11 +68,13 @@ def read_tables(connection: duckdb.DuckDBPyConnection, landed: LandedWindow, dat
     columns = [f"{aliases[name]}.{quoted(column)}" for column, name in origins.items()]
     joins: list[str] = []
     unmatched: dict[str, int] = {}
+    absent: dict[str, int] = {}
     for name, alias in list(aliases.items())[1:]:
         own = [column for column, origin in origins.items() if origin == name]
         joins.append(_join(connection, dataset, base, tables[name], alias, own))
         columns.append(f"coalesce({alias}._rows, 1) > 1 AS {several(name)}")
         unmatched[name] = _unmatched(connection, tables[name], alias)
+        absent[name] = _absent(connection, tables[name], alias)
     text = frozenset(column for column, name in origins.items() if tables[name].is_text)
     if landed.labels is None:
         columns.append("NULL::VARCHAR AS _label, false AS _is_contradictory")
@@ -85,7 +89,7 @@ def read_tables(connection: duckdb.DuckDBPyConnection, landed: LandedWindow, dat
     if joins:  # joined once, for it is read three times
         joined = folder / "joined.parquet"
         write_parquet(connection, select, joined, of=base.name)
-        select = f"SELECT * FROM read_parquet({literal(str(joined))})"
+        select = f"SELECT * FROM {parquet_files(joined)}"
     connection.execute(f"CREATE VIEW landed AS {select}")
     return Reading(
         types=types,
@@ -95,6 +99,7 @@ def read_tables(connection: duckdb.DuckDBPyConnection, landed: LandedWindow, dat
             *landed.ignored,
         ),
         unmatched={name: rows for name, rows in unmatched.items() if rows},
+        absent={name: rows for name, rows in absent.items() if rows},
     )
 
 
@@ -151,7 +156,7 @@ def _join_labels(connection: duckdb.DuckDBPyConnection, dataset: Dataset, base: 
     for table, column in ((labels, key), (labels, target), (base, key)):
         if column not in table.types:
             raise WindowUnfit(f"columns are missing: {table.name} lacks {column}, which its labels are joined by")
-    label = read_label(quoted(target), labels.types[target], is_text=labels.is_text)
+    label = read_label(quoted(target), labels.types[target])
     connection.execute(
         f"CREATE VIEW {LABELS} AS SELECT {_key(labels, key)} AS _k, min({label}) AS _label, "
         f"count(DISTINCT {label}) AS _values, count(*) AS _rows FROM {labels.sql} GROUP BY 1"
@@ -161,7 +166,7 @@ def _join_labels(connection: duckdb.DuckDBPyConnection, dataset: Dataset, base: 
 
 def _joined_to(connection: duckdb.DuckDBPyConnection, base: Table, key: str, alias: str) -> str:
     connection.execute(f"CREATE OR REPLACE VIEW keys AS SELECT {_key(base, key)} AS _k FROM {base.sql}")
-    own = read_text(f"{BASE}.{quoted(key)}", base.types[key], is_text=base.is_text)
+    own = read_text(f"{BASE}.{quoted(key)}", base.types[key])
     return f"LEFT JOIN {alias} ON {own} = {alias}._k"
 
 
@@ -170,8 +175,13 @@ def _unmatched(connection: duckdb.DuckDBPyConnection, table: Table, alias: str) 
         return number(connection, f"SELECT sum(_rows) FROM {alias} ANTI JOIN keys USING (_k)")
 
 
+def _absent(connection: duckdb.DuckDBPyConnection, table: Table, alias: str) -> int:
+    with reading_from(table.name):
+        return number(connection, f"SELECT count(*) FROM keys ANTI JOIN {alias} USING (_k)")
+
+
 def _key(table: Table, column: str) -> str:
-    return read_text(quoted(column), table.types[column], is_text=table.is_text)
+    return read_text(quoted(column), table.types[column])
 
 
 def _demand_readable(connection: duckdb.DuckDBPyConnection, base: Table) -> None:

@@ -18,7 +18,8 @@ from mlops_assets.adapters.release_store import (
     missing_inputs,
     write_bundle,
 )
-from mlops_assets.adapters.window_store import DataWindow, WindowStore
+from mlops_assets.adapters.window_records import DataWindow
+from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.checks.candidate import GATE, gate_results, no_gate_results, side_by_side
 from mlops_assets.domain import candidate, evaluation
 from mlops_assets.domain.gate import Evidence, Production, Scored, refusals
@@ -68,6 +69,7 @@ def candidate_model(
             "training_rows": evidence.training_rows,
             "validation_rows": evidence.validation_rows,
             "training_windows": dg.MetadataValue.json(evidence.training_windows),
+            "training": dg.MetadataValue.json(windows.dataset.training.model_dump(mode="json")),
             "evidence": dg.MetadataValue.json(evidence.model_dump()),
             "evidence_sha256": evidence.sha256,
             **{name: dg.MetadataValue.md(picture) for name, picture in pictures.items()},

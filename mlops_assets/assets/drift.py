@@ -6,13 +6,19 @@ from collections.abc import Iterator
 import dagster as dg
 
 from mlops_assets.adapters.drift_measurement import PREDICTION, DriftMeasurement, measure_drift
+from mlops_assets.adapters.event_log import evidence_of, newest_report, reported_value
+from mlops_assets.adapters.provenance import code_sha256, lock_sha256
 from mlops_assets.adapters.release_store import Release, ReleaseStore
-from mlops_assets.adapters.window_store import DataWindow, WindowStore
+from mlops_assets.adapters.window_records import DataWindow
+from mlops_assets.adapters.window_store import WindowStore
+from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.drift import ColumnDrift, Learned, Situation, Tried, decide
-from mlops_assets.domain.gate import Evidence
 from mlops_assets.domain.windows import TRAIN, missing_labels
 from mlops_assets.partitions import window_partitions
 from mlops_assets.resources import ReportsResource
+
+ROOT_RUN_TAG = "dagster/root_run_id"
+"""On a retry: the run that it retries, from the first on."""
 
 
 @dg.asset(
@@ -110,6 +116,7 @@ def _situation(
         production_epoch=production.pointer.epoch if production else None,
         share=measured.share if measured else None,
         would_learn=would_learn,
+        judged_by=_judged_by(windows.dataset),
         tried=_tried(instance, newest),
     )
 
@@ -119,17 +126,45 @@ def _is_of_shape(windows: WindowStore, window: str) -> bool:
     return stored is not None and stored.shape == windows.dataset.shape
 
 
+def _judged_by(dataset: Dataset) -> dict[str, object]:
+    return {
+        "training": dataset.training.model_dump(mode="json"),
+        "min_gain": dataset.gate.min_gain,
+        "max_differing_share": dataset.gate.max_differing_share,
+        "code_sha256": code_sha256(),
+        "lock_sha256": lock_sha256(),
+    }
+
+
 def _tried(instance: dg.DagsterInstance, window: str) -> Tried | None:
-    """The newest candidate of a window, as its evidence says it."""
-    of_window = dg.AssetRecordsFilter(asset_key=dg.AssetKey("candidate_model"), asset_partitions=[window])
-    records = instance.fetch_materializations(of_window, limit=1).records
-    materialization = records[0].asset_materialization if records else None
-    if materialization is None:
+    """The newest candidate of a window, as its evidence says it; None where it was never decided on."""
+    candidate = newest_report(instance, "candidate_model", window)
+    evidence = evidence_of(candidate) if candidate else None
+    if candidate is None or evidence is None or not _was_decided_on(instance, candidate.run_id):
         return None
-    evidence = Evidence.model_validate(materialization.metadata["evidence"].value)
     return Tried(
-        Learned(evidence.window, evidence.training_windows), evidence.production.epoch if evidence.production else None
+        Learned(evidence.window, evidence.training_windows),
+        evidence.production.epoch if evidence.production else None,
+        judged_by={
+            "training": reported_value(candidate, "training"),
+            "min_gain": evidence.min_gain,
+            "max_differing_share": evidence.max_differing_share,
+            "code_sha256": evidence.code_sha256,
+            "lock_sha256": evidence.lock_sha256,
+        },
     )
+
+
+def _was_decided_on(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the run that made a candidate, or a retry of it, went on to `production_model` and succeeded.
+
+    One that failed between the two (no space for the ledger, MLflow down) has promoted nothing and refused nothing.
+    """
+    run = instance.get_run_by_id(run_id)
+    if run is None or (run.asset_selection and dg.AssetKey("production_model") not in run.asset_selection):
+        return False
+    retried = dg.RunsFilter(tags={ROOT_RUN_TAG: run.root_run_id or run_id}, statuses=[dg.DagsterRunStatus.SUCCESS])
+    return run.is_success or instance.get_runs_count(retried) > 0
 
 
 def _table(columns: list[ColumnDrift]) -> dg.MetadataValue:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import dagster as dg
 
 from mlops_assets.adapters.release_store import ReleaseStore, missing_inputs
+from mlops_assets.adapters.window_records import DataWindow, RecordInvalid
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.domain.evaluation import NotComparable, evaluate
 from mlops_assets.domain.windows import missing_labels
 from mlops_assets.partitions import window_partitions
-from serving.release import ReleaseInvalid
+from serving.release import Manifest, ReleaseInvalid
 
 
 @dg.asset(
@@ -28,8 +29,9 @@ def realised_performance(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """The AUC, on the window's labelled rows, of the model that was production when the window first landed.
 
-    That model has seen none of the window's rows, so all of them count and not the validation side alone. Without
-    enough labels, or without a production model then, there is nothing to say yet.
+    That model has seen none of the window's rows, so all of them count and not the validation side alone; where it
+    has, as when they landed before under another name that was removed since, nothing is said. Without enough labels,
+    or without a production model then, there is nothing to say yet.
     """
     window = context.partition_key
     latest, current = windows.latest(window), windows.current(window)
@@ -44,15 +46,23 @@ def realised_performance(
         context.log.info(f"there was no production model when window {window} landed")
         return
     version, manifest_sha256 = then
+    try:
+        manifest, model = releases.model(version, manifest_sha256=manifest_sha256)
+        seen = _seen_as(windows, manifest, current)
+    except (ReleaseInvalid, RecordInvalid) as error:
+        context.log.warning(f"window {window}: {error}")
+        return
+    if seen is not None:
+        context.log.warning(f"version {version} learned from the rows of window {window} when they landed as {seen}")
+        return
     rows = windows.draw(
         {window: current.data_version}, split=None, max_rows=windows.dataset.training.max_rows, labelled=True
     )
     try:
-        _, model = releases.model(version, manifest_sha256=manifest_sha256)
         if lacking := missing_inputs(model, windows.dataset):
             raise NotComparable(f"version {version} needs {', '.join(lacking)}, which the contract no longer has so")
         metrics = evaluate(rows[windows.dataset.target].to_numpy(bool), model.score(rows))
-    except (NotComparable, ReleaseInvalid) as error:
+    except NotComparable as error:
         context.log.warning(f"window {window}: {error}")
         return
     yield dg.MaterializeResult(
@@ -65,6 +75,15 @@ def realised_performance(
             "data_version": current.data_version,
         }
     )
+
+
+def _seen_as(windows: WindowStore, manifest: Manifest, current: DataWindow) -> str | None:
+    """The training window of a model that is of the same rows as this window, with or without their labels."""
+    for part in manifest.training_windows:
+        stored = windows.stored(part.window, part.data_version)
+        if stored is not None and stored.rows_sha256 == current.rows_sha256:
+            return part.window
+    return None
 
 
 def _production_then(instance: dg.DagsterInstance, window: str) -> tuple[int, str] | None:

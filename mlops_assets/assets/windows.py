@@ -5,7 +5,8 @@ import time
 import dagster as dg
 
 from mlops_assets.adapters.landing.landed_window import Landing
-from mlops_assets.adapters.window_store import DataWindow, Intake, WindowStore
+from mlops_assets.adapters.window_records import DataWindow, Intake
+from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.domain.dataset import Dataset, Feature
 from mlops_assets.domain.windows import WindowNameInvalid, WindowUnfit, missing_labels, window_name
 from mlops_assets.partitions import window_partitions
@@ -71,6 +72,7 @@ def _metadata(dataset: Dataset, intake: Intake, stored: DataWindow | None) -> di
         "train_rows": dg.MetadataValue.int(counts.clean - counts.validation),
         "validation_rows": dg.MetadataValue.int(counts.validation),
         "ignored_columns": dg.MetadataValue.json(list(stored.ignored_columns)),
+        "rows_without_a_table": dg.MetadataValue.json(stored.absent),
         "unmatched_rows": dg.MetadataValue.json(stored.unmatched),
         "new_categories": dg.MetadataValue.json(stored.new_categories),
     }

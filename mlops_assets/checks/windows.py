@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 import pandas as pd
 
-from mlops_assets.adapters.window_store import DataWindow, Intake, WindowStore
-from mlops_assets.domain.row_rules import LINE_UNREADABLE, Kind, row_rules
+from mlops_assets.adapters.window_records import DataWindow, Intake
+from mlops_assets.adapters.window_store import WindowStore
+from mlops_assets.domain.row_rules import Kind
 from mlops_assets.domain.windows import missing_labels, too_few_rows, too_many_quarantined
 from mlops_assets.partitions import window_partitions
 
@@ -93,13 +94,14 @@ def window_results(windows: WindowStore, intake: Intake, stored: DataWindow | No
 
 def row_results(windows: WindowStore, intake: Intake, stored: DataWindow | None) -> Iterator[dg.AssetCheckResult]:
     """The verdicts on its rows, each with the counts per rule and the first rows that broke one."""
-    kinds: dict[str, Kind] = {rule.reason: rule.kind for rule in [LINE_UNREADABLE, *row_rules(windows.dataset)]}
     severity = dg.AssetCheckSeverity.ERROR if intake.fault else dg.AssetCheckSeverity.WARN
     for name, (_, spoken_for) in ROW_CHECKS.items():
         if stored is None:
             yield _result(name, "nothing to judge: the window could not be read")
             continue
-        broken = {reason: rows for reason, rows in stored.counts.by_reason.items() if kinds.get(reason) in spoken_for}
+        broken = {
+            reason: rows for reason, rows in stored.counts.by_reason.items() if stored.kinds[reason] in spoken_for
+        }
         fault = ", ".join(f"{reason} ({rows} rows)" for reason, rows in broken.items()) or None
         examples = windows.quarantined(stored, rows=EXAMPLES, reasons=tuple(broken)) if broken else None
         yield _result(

@@ -64,7 +64,7 @@ def run_checks(console: Console, folder: Path | None) -> bool:
                     "passed" if evaluation.passed else "warned" if is_warning(evaluation) else "FAILED",
                     evaluation.description or "",
                 )
-    console.print(table)
+    console.print(table, markup=False)
     return passed
 
 

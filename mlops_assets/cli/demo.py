@@ -203,5 +203,5 @@ def _is_incidental(path: Path) -> bool:
 
 OWN = {
     "dagster", "dataset", "landing", "ledger.db", "lock", "logs", "mlartifacts", "mlflow.db", "releases", "reports",
-    "requeued", "spool", "supervisord.conf", "supervisord.pid", "windows",
+    "requeued", "spool", "started-with.json", "supervisord.conf", "supervisord.pid", "windows",
 }  # fmt: skip

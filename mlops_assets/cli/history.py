@@ -7,12 +7,11 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import dagster as dg
 
+from mlops_assets.adapters.event_log import evidence_of, newest_report, reported_value
 from mlops_assets.config import Settings
-from mlops_assets.domain.gate import Evidence
 from mlops_assets.jobs import training_job, window_job
 from mlops_assets.sensors.drift import answer_of
 from mlops_assets.sensors.windows import UNFINISHED
@@ -76,40 +75,40 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
     running = next((run.job_name for run in runs if run.status in UNFINISHED), None)
     run_id = runs[0].run_id if runs else None
     ingests = [run for run in runs if run.job_name == window_job.name]
-    data = _newest(instance, "data_window", window)
+    data = newest_report(instance, "data_window", window)
     failed = bool(ingests) and running is None and (data is None or data.run_id != ingests[0].run_id)
     if data is None or failed:
         fault = f"the run {ingests[0].run_id[:8]} ended {ingests[0].status.value.lower()}" if failed else None
         return WindowHistory(window, running=running, run_id=run_id, fault=fault, verdict="failed" if failed else None)
     history = WindowHistory(
         window,
-        rows=_value(data, "rows"),
-        landed_at=_value(data, "landed_at"),
+        rows=reported_value(data, "rows"),
+        landed_at=reported_value(data, "landed_at"),
         running=running,
         run_id=run_id,
-        fault=_value(data, "fault"),
+        fault=reported_value(data, "fault"),
     )
     if history.fault:
         return replace(history, verdict="unfit")
-    drift = _newest(instance, "drift_report", window)
+    drift = newest_report(instance, "drift_report", window)
     if drift is None or drift.storage_id < data.storage_id:
         return history
-    answer, realised = answer_of(drift), _newest(instance, "realised_performance", window)
+    answer, realised = answer_of(drift), newest_report(instance, "realised_performance", window)
     history = replace(
         history,
-        drift_share=_value(drift, "drift_share"),
+        drift_share=reported_value(drift, "drift_share"),
         decision=answer.decision,
         trains=answer.trains == window,
-        realised_auc=_value(realised, "realised_auc") if realised else None,
+        realised_auc=reported_value(realised, "realised_auc") if realised else None,
         waits_for=answer.reason if answer.decision == "waits for labels" else None,
     )
-    candidate = _newest(instance, "candidate_model", window)
-    if candidate is None or candidate.storage_id < drift.storage_id:
-        if running is not None or runs[0].job_name != training_job.name:
+    candidate = newest_report(instance, "candidate_model", window)
+    evidence = evidence_of(candidate) if candidate else None
+    if candidate is None or evidence is None or candidate.storage_id < drift.storage_id:
+        if running is not None or not runs or runs[0].job_name != training_job.name:
             return history
         # A training that ends without a candidate has found the models not comparable: its checks are red.
         return replace(history, verdict="failed" if runs[0].status == dg.DagsterRunStatus.FAILURE else "refused")
-    evidence = Evidence.model_validate(_value(candidate, "evidence"))
     version = evidence.candidate.version
     trainings = [run for run in runs if run.job_name == training_job.name]
     ended = trainings[0] if trainings else instance.get_run_by_id(candidate.run_id)
@@ -125,14 +124,3 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
         production_auc=evidence.production.auc if evidence.production else None,
         verdict=outcome,
     )
-
-
-def _newest(instance: dg.DagsterInstance, asset: str, window: str) -> dg.EventLogRecord | None:
-    of_window = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[window])
-    return next(iter(instance.fetch_materializations(of_window, limit=1).records), None)
-
-
-def _value(record: dg.EventLogRecord, name: str) -> Any:  # noqa: ANN401 -- metadata is untyped
-    materialization = record.asset_materialization
-    entry = materialization.metadata.get(name) if materialization else None
-    return entry.value if entry else None

@@ -69,5 +69,5 @@ def _report(draft: Draft, found: FoundData, path: Path, output: Path) -> list[st
         "next:",
         f"  1. read and correct {file}",
         f"  2. mlops check --dataset {file} --source {source}",
-        f"  3. MLOPS_DATASET={file} MLOPS_SOURCE={source} mlops up",
+        f"  3. MLOPS_HOME=.{draft.name} mlops up --dataset {file} --source {source}",
     ]

@@ -9,11 +9,14 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import SourceDown, SourceInvalid
 from mlops_assets.adapters.service_client import ServiceUnavailable
-from mlops_assets.adapters.window_store import RecordInvalid, WindowStore
+from mlops_assets.adapters.window_records import RecordInvalid
+from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.cli.errors import UserError
+from mlops_assets.cli.state import demand_own_state, demand_state, settings_as_started
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
 from mlops_assets.datasets.flights import WINDOWS
@@ -26,17 +29,23 @@ app.add_typer(window_app, name="window")
 app.add_typer(quarantine_app, name="quarantine")
 
 DatasetOption = Annotated[
-    Path | None, typer.Option("--dataset", help="The dataset's contract; MLOPS_DATASET, or the built-in flights.")
+    Path | None,
+    typer.Option("--dataset", help="The dataset's contract; else MLOPS_DATASET, that of the last start, the flights."),
 ]
 SourceOption = Annotated[
     str | None,
-    typer.Option("--source", help="Where windows land: a folder, s3://..., postgresql://...; MLOPS_SOURCE."),
+    typer.Option("--source", help="Where windows land: a folder, s3://..., postgresql://...; else MLOPS_SOURCE."),
 ]
 
 
 def _settings(dataset: Path | None = None, source: str | None = None) -> Settings:
     given = {"dataset": dataset, "source": source}
-    return Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+    return settings_as_started(**{name: value for name, value in given.items() if value is not None})
+
+
+def _console() -> Console:
+    """Shows texts as they are: a column may be called `price [/unit]` or `:key:`."""
+    return Console(markup=False, emoji=False)
 
 
 @app.command()
@@ -49,7 +58,7 @@ def init(
     """Look at your data and write a commented contract of it."""
     from mlops_assets.cli.init import init
 
-    init(path, output, Console())
+    init(path, output, _console())
 
 
 @app.command()
@@ -57,7 +66,7 @@ def check(dataset: DatasetOption = None, source: SourceOption = None) -> None:
     """Say whether the contract and the windows that landed hold, without running anything."""
     from mlops_assets.cli.check import check
 
-    if not check(_settings(dataset, source), Console()):
+    if not check(_settings(dataset, source), _console()):
         raise typer.Exit(1)
 
 
@@ -70,7 +79,7 @@ def demo(
     """Replay a year of real flights through the whole loop."""
     from mlops_assets.cli.demo import demo
 
-    demo(Settings(), Console(), windows=windows, leave=leave, fresh=fresh)
+    demo(Settings(), _console(), windows=windows, leave=leave, fresh=fresh)
 
 
 @app.command()
@@ -78,7 +87,7 @@ def up(dataset: DatasetOption = None, source: SourceOption = None) -> None:
     """Run Dagster, the prediction service and MLflow's pages until Ctrl-C."""
     from mlops_assets.cli.up import up
 
-    up(_settings(dataset, source), Console())
+    up(_settings(dataset, source), _console())
 
 
 @app.command()
@@ -94,7 +103,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(read, indent=2))
     else:
-        Console().print(status_view(read))
+        _console().print(status_view(read))
 
 
 @app.command()
@@ -106,7 +115,7 @@ def checks(
     """Run every asset check on small windows, in a state of its own; fails when one fails."""
     from mlops_assets.cli.checks import run_checks
 
-    if not run_checks(Console(), folder):
+    if not run_checks(_console(), folder):
         raise typer.Exit(1)
 
 
@@ -116,12 +125,17 @@ def window_add(
     window: Annotated[str | None, typer.Option(help="The window's name, where the file has another.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Land a corrected window over an earlier one.")] = False,
     dataset: DatasetOption = None,
+    source: SourceOption = None,
 ) -> None:
     """Land a window, or its late labels (<window>.labels.csv): copied, and renamed into place."""
-    settings = _settings(dataset)
-    if settings.source and "://" in settings.source:
+    settings = _settings(dataset, source)
+    landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+    if not isinstance(landing, FolderLanding):
         raise UserError(f"windows land in {settings.shown_location}: put it there with that place's own tools")
-    landing = FolderLanding(Path(settings.landing_location), read_dataset(settings.dataset))
+    if settings.source is None:
+        demand_own_state(settings)
+    elif not landing.folder.is_dir():
+        raise UserError(f"windows land in {landing.folder}, which is not there: mount or make it")
     typer.echo(f"landed {landing.add(path, window, replace=replace)}")
 
 
@@ -131,6 +145,7 @@ def window_remove(
 ) -> None:
     """Take a window out of use: nothing is trained on it any more. What landed stays where it is."""
     settings = _settings(dataset)
+    demand_state(settings)
     if not WindowStore(settings.windows, read_dataset(settings.dataset)).remove(window):
         raise UserError(f"no window {window} is in use")
     typer.echo(f"{window} is out of use; `mlops quarantine requeue {window}` takes it up again")
@@ -141,7 +156,7 @@ def quarantine_list(dataset: DatasetOption = None) -> None:
     """List the windows in quarantine, and those with rows in it."""
     from mlops_assets.cli.quarantine import list_quarantine
 
-    list_quarantine(_settings(dataset), Console())
+    list_quarantine(_settings(dataset), _console())
 
 
 @quarantine_app.command("show")
@@ -153,15 +168,19 @@ def quarantine_show(
     """Show which rules the rows of a window broke, and the first of them."""
     from mlops_assets.cli.quarantine import show_quarantine
 
-    show_quarantine(_settings(dataset), Console(), window, rows=rows)
+    show_quarantine(_settings(dataset), _console(), window, rows=rows)
 
 
 @quarantine_app.command("requeue")
-def quarantine_requeue(window: Annotated[str, typer.Argument(help="The window's name.")]) -> None:
+def quarantine_requeue(
+    window: Annotated[str, typer.Argument(help="The window's name.")],
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+) -> None:
     """Take a window up again, as it lies where it landed and by the contract as it is now."""
     from mlops_assets.cli.quarantine import requeue
 
-    requeue(Settings(), Console(), window)
+    requeue(_settings(dataset, source), _console(), window)
 
 
 def main() -> None:

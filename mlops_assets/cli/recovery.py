@@ -1,15 +1,17 @@
 """What a start does first: makes the databases, and finishes or fails what a crash left.
 
-Only under the state folder's lock: it takes every unfinished run for an orphan.
+Only under the state folder's lock, and after what an earlier supervisor left running was ended: it takes every
+unfinished run for an orphan, and every unfinished file for nobody's.
 """
 
 import shutil
 
+from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
-from mlops_assets.cli.errors import UserError
+from mlops_assets.cli.state import leave_mark
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 
@@ -21,8 +23,10 @@ def prepare(settings: Settings) -> list[str]:
 
     Raises:
         UserError: the state folder is that of another dataset.
+        SourceInvalid: no landing can be made of the source and the contract; the code location could not be loaded.
     """
-    _demand_own_state(settings)
+    landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+    leave_mark(settings)
     _sweep(settings)
     registry = _registry(settings)
     if not settings.tracking_uri:
@@ -37,27 +41,14 @@ def prepare(settings: Settings) -> list[str]:
     return []
 
 
-def _demand_own_state(settings: Settings) -> None:
-    """Windows, production and ledger of two datasets in one folder would be taken for each other's."""
-    name, mark = read_dataset(settings.dataset).name, settings.state / "dataset"
-    if mark.exists() and (other := mark.read_text()) != name:
-        raise UserError(
-            f"{settings.state} holds the loop of the dataset {other}, and {settings.dataset} is named {name}: "
-            "set MLOPS_HOME to a folder of its own"
-        )
-    if not mark.exists() and any(settings.windows.glob("*/current.json")):
-        raise UserError(
-            f"{settings.state} was made by an earlier version, whose windows are stored otherwise: move it away, or "
-            "set MLOPS_HOME to another folder (`mlops demo --fresh` forgets the demo's)"
-        )
-    settings.state.mkdir(parents=True, exist_ok=True)
-    mark.write_text(name)
-
-
 def _sweep(settings: Settings) -> None:
-    """Removes what a killed run left half made: copies in the spool, and folders that were to become a version."""
-    for folder in (settings.spool, *settings.windows.glob("*/.*.tmp")):
-        shutil.rmtree(folder, ignore_errors=True)
+    """Removes what a killed run left: copies in the spool, what was to become a version, and the engine's own files."""
+    left = [settings.spool, *settings.windows.glob(".spill-*"), *settings.windows.glob("*/.*.tmp")]
+    for path in left:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def recover(settings: Settings) -> list[str]:

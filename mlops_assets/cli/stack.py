@@ -19,6 +19,7 @@ from typing import IO
 import httpx
 import psutil
 
+from mlops_assets.cli import dagster_databases
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.programs import (
     ROOT,
@@ -89,7 +90,6 @@ class Stack:
         Raises:
             UserError: a port is taken.
         """
-        _end_left_over(self.settings)  # of a stack that was killed together with its supervisor
         _demand_ports_apart(self.programs)
         for program in self.programs:
             _demand_free(program)
@@ -98,6 +98,7 @@ class Stack:
             folder.mkdir(parents=True, exist_ok=True)
         self.settings.releases.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / "dagster.yaml", state / "dagster" / "dagster.yaml")
+        dagster_databases.make(self.settings)
         wanted = {program.name: program.command for program in self.programs} | {
             "daemon": daemon_command(self.settings)
         }
@@ -138,7 +139,7 @@ class Stack:
             except subprocess.TimeoutExpired:
                 os.killpg(supervisor.pid, signal.SIGKILL)
                 supervisor.wait()
-        _end_left_over(self.settings)
+        end_left_over(self.settings)
 
 
 @contextmanager
@@ -193,7 +194,8 @@ def wait_until_ready(stack: Stack) -> Iterator[list[Program]]:
         time.sleep(0.2)
 
 
-def _end_left_over(settings: Settings) -> None:
+def end_left_over(settings: Settings) -> None:
+    """Ends what runs of a stack that was killed together with its supervisor; only under the state folder's lock."""
     left = _left_over(settings)
     for process in left:
         with suppress(psutil.Error):

@@ -1,20 +1,24 @@
 """`mlops status`: what is in production, what the service answers with, and what became of each window."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.landed_window import SourceDown
+from mlops_assets.adapters.landing.requeue import Requeue
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
+from mlops_assets.cli import dagster_databases
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.history import WindowHistory, dagster_instance, window_histories
+from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 
@@ -26,13 +30,14 @@ def read_status(settings: Settings) -> Status:
     """Everything that `mlops status --json` prints: `windows`, `production`, `service`, `candidates`.
 
     Raises:
-        UserError: there is no loop in the state folder.
+        UserError: there is no loop in the state folder, or that of another dataset.
     """
-    if not (settings.state / "dagster" / "dagster.yaml").exists():
+    demand_state(settings)
+    if not dagster_databases.are_made(settings):
         raise UserError(f"there is no loop in {settings.state}; `mlops up` or `mlops demo` starts one")
     ledger = Ledger(settings.ledger_url)
     with dagster_instance(settings) as instance:
-        windows = window_histories(instance, promoted_versions(ledger))
+        windows = [_as_in_use(window, settings) for window in window_histories(instance, promoted_versions(ledger))]
     production = ledger.production()
     registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
     return {
@@ -44,11 +49,21 @@ def read_status(settings: Settings) -> Status:
     }
 
 
+def _as_in_use(window: WindowHistory, settings: Settings) -> WindowHistory:
+    """What happened to it, unless someone took it out of use since (`mlops window remove`)."""
+    if window.running or window.rows is None or (settings.windows / window.window / "latest.json").exists():
+        return window
+    return replace(window, verdict="removed", fault=None, waits_for=None)
+
+
 def _landing(settings: Settings) -> dict[str, Any]:
     """What lies where windows land and is not taken up: `ignored` names, `waiting` windows, or the `source`'s fault."""
     try:
         landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
-        waiting = {found.window: found.waits_for for found in landing.landed(now=time.time()) if found.waits_for}
+        landed = landing.landed(now=time.time())
+        waiting = {found.window: found.waits_for for found in landed if found.waits_for}
+        gone = Requeue(settings.requeued).tokens().keys() - {found.window for found in landed}
+        waiting |= dict.fromkeys(sorted(gone), "the window itself: it was requeued, and is not there")
         return {"ignored": landing.ignored(), "waiting": waiting, "source_fault": None}
     except SourceDown as error:
         return {"ignored": [], "waiting": {}, "source_fault": str(error)}
@@ -67,7 +82,8 @@ def status_view(status: Status) -> RenderableType:
     faults += [f"{window}: waits for {what}" for window, what in status["waiting"].items()]
     faults += [status["source_fault"]] if status["source_fault"] else []
     faults += [f"{name}: ignored, for no window is named like this" for name in status["ignored"]]
-    return Group(windows, *faults, _production_table(status), _candidates_table(status["candidates"]))
+    # What the user's files and columns are called may hold brackets, which are not markup.
+    return Group(windows, *map(Text, faults), _production_table(status), _candidates_table(status["candidates"]))
 
 
 def windows_table(windows: list[WindowHistory]) -> Table:
@@ -106,12 +122,12 @@ def _production_table(status: Status) -> Table:
     if production:
         table.add_row("released", f"version {production['model_version']}, epoch {production['epoch']}")
         table.add_row("since", production["at"])
-        table.add_row("why", production["reason"])
+        table.add_row("why", Text(production["reason"]))
     else:
         table.add_row("released", "nothing yet")
     service = status["service"]
     if service["error"]:
-        table.add_row("service", service["error"])
+        table.add_row("service", Text(service["error"]))
     elif service["ready"]:
         table.add_row("service", f"answers with version {service['model_version']}, epoch {service['epoch']}")
     else:

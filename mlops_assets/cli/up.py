@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from mlops_assets.cli.recovery import prepare, recover
-from mlops_assets.cli.stack import Stack, only_stack, wait_until_ready
+from mlops_assets.cli.stack import Stack, end_left_over, only_stack, wait_until_ready
 from mlops_assets.config import Settings
 
 
@@ -21,6 +21,8 @@ def running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
     with only_stack(settings) as lock:
         stack = Stack(settings, lock)
         try:
+            # Runs of a stack that was killed may still work on the files that are swept, and be no orphans at all.
+            end_left_over(settings)
             with console.status("Making the databases ..."):
                 for line in [*prepare(settings), *recover(settings)]:
                     # An exception's text may hold brackets, which are not markup.

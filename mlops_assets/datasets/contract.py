@@ -3,15 +3,18 @@
 Here belongs the way from text to contract. What a contract holds belongs to `mlops_assets.domain.dataset`.
 """
 
+import difflib
 import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from mlops_assets.domain.dataset import Dataset
+from mlops_assets.domain.dataset import Dataset, Drift, Feature, Gate, Limits, Source, Training
 
+UNKNOWN_KEY = "Extra inputs are not permitted"
+"""Pydantic's words."""
 FLIGHTS = Path(__file__).with_name("flights.toml")
 
 
@@ -34,11 +37,34 @@ def read_dataset(path: Path) -> Dataset:
     except tomllib.TOMLDecodeError as error:
         raise DatasetInvalid(f"{path}: is not TOML: {error}") from error
     except ValidationError as error:
-        faults = [
-            f"{path}:{line_of(text, fault['loc'])}: {'.'.join(map(str, fault['loc'])) or 'contract'}: {fault['msg']}"
-            for fault in error.errors()
-        ]
+        faults = [_fault(path, text, fault["loc"], fault["msg"]) for fault in error.errors()]
         raise DatasetInvalid("\n".join(faults)) from error
+
+
+def _fault(path: Path, text: str, location: tuple[int | str, ...], said: str) -> str:
+    said, at = said.removeprefix("Value error, "), location
+    if named := re.search(r"`(\w+)`", said):  # what is wrong between two keys is told of their table, and names one
+        at = (*location, named[1])
+    if said == UNKNOWN_KEY:
+        known = _known_keys(location)
+        meant = difflib.get_close_matches(str(location[-1]), known, n=1)
+        said = f"there is no such key; {f'did you mean `{meant[0]}`?' if meant else 'there are: ' + ', '.join(known)}"
+    return f"{path}:{line_of(text, at)}: {'.'.join(map(str, location)) or 'contract'}: {said}"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that stand beside an unknown one."""
+    if len(location) == 1:
+        return list(Dataset.model_fields)
+    tables: dict[str, type[BaseModel]] = {
+        "features": Feature,
+        "limits": Limits,
+        "drift": Drift,
+        "training": Training,
+        "gate": Gate,
+        "source": Source,
+    }
+    return list(tables[str(location[0])].model_fields)
 
 
 def line_of(text: str, location: Sequence[str | int]) -> int:
@@ -59,6 +85,8 @@ def line_of(text: str, location: Sequence[str | int]) -> int:
             here = [*table, *(part.strip().strip("\"'") for part in assignment[1].split("."))]
         else:
             continue
-        if len(here) > best_depth and here == keys[: len(here)]:
-            best, best_depth = number, len(here)
+        depth = min(len(here), len(keys))
+        # `[features.amount]` is also where `features` stands, if nothing says it better.
+        if depth > best_depth and here[:depth] == keys[:depth]:
+            best, best_depth = number, depth
     return best

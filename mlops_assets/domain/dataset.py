@@ -185,6 +185,8 @@ class Dataset(_Strict):
         # msgspec, which reads the service's requests, cannot have these in a field's name.
         if odd := [name for name in self.features if re.search(r'["\\\x00-\x1f]', name)]:
             raise ValueError(f"the feature {odd[0]!r} has a quote, a backslash or a control character in its name")
+        if self.target == "...":
+            raise ValueError("`target` is still the `...` that `mlops init` wrote: name the column with the truth")
         if "" in self.features:
             raise ValueError("a feature has an empty name")
         if own := [column for column in self.columns if column.startswith("_")]:
@@ -232,11 +234,23 @@ class Dataset(_Strict):
 
     @property
     def shape(self) -> str:
-        """Hash of all that stored rows depend on; windows of one shape can be used together.
+        """Hash of the stored columns, their roles and types: windows of one shape can be used together.
+
+        What a value may be is not part of it: after a new category, older windows are what they were.
+        """
+        roles = [self.row_id, self.split_by, self.target, *(self.target_values or ()), *self.kept]
+        features = [f"{name}: {feature.type}" for name, feature in self.features.items()]
+        return hashlib.sha256("\n".join([*roles, *features]).encode()).hexdigest()[:16]
+
+    @property
+    def rules(self) -> str:
+        """Hash of all that stored rows depend on, for the data version.
 
         Words (descriptions, units), limits and thresholds are not part of it: changing those changes no row.
         """
-        roles = self.model_dump_json(exclude={"name", "description", "limits", "drift", "training", "gate", "features"})
+        words = {"name", "description", "limits", "drift", "training", "gate", "features"}
+        asked = {"source": {"window_column", "updated_at"}}
+        roles = self.model_dump_json(exclude={**dict.fromkeys(words, True), **asked})
         features = [
             f"{name}: {feature.model_dump_json(exclude={'description', 'unit'})}"
             for name, feature in self.features.items()

@@ -46,10 +46,12 @@ class Learned:
 
 @dataclass(frozen=True)
 class Tried:
-    """A candidate that was trained before: on what, and against which production."""
+    """A candidate that was trained and decided on before: on what, against which production, and by what."""
 
     learned: Learned
     production_epoch: int | None
+    judged_by: Mapping[str, object]
+    """The settings of training and gate and the code, by name, as they were then."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,13 @@ class Situation:
     """The measured drift share; None where there is nothing to compare with."""
     would_learn: Learned
     """What a candidate would learn from now: up to this window, or up to production's where that is newer."""
+    judged_by: Mapping[str, object]
+    """The settings of training and gate and the code, by name, as they are now."""
     tried: Tried | None
     """The last candidate of the window that `would_learn` ends with."""
 
 
-Kind = Literal["first", "trained", "no drift", "waits for labels", "late", "answered"]
+Kind = Literal["first", "trained", "no drift", "waits for labels", "late", "not trainable", "answered"]
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,24 @@ def decide(now: Situation) -> DriftDecision:
     if now.missing_labels is not None:
         return DriftDecision("waits for labels", now.missing_labels)
     wanted = _wanted(now)
-    if wanted.trains is not None and now.tried == Tried(now.would_learn, now.production_epoch):
+    if wanted.trains is None:
+        return wanted
+    if wanted.trains not in now.would_learn.versions:
+        return _not_trainable(wanted, wanted.trains)
+    if now.tried == Tried(now.would_learn, now.production_epoch, now.judged_by):
         return DriftDecision(
             "answered", f"a candidate learned from the same data and met the same production before ({wanted.reason})"
         )
     return wanted
+
+
+def _not_trainable(wanted: DriftDecision, window: str) -> DriftDecision:
+    """Nothing is trained on a window that cannot be: the training would fail, and say so to nobody who can help."""
+    return DriftDecision(
+        "late" if wanted.kind == "late" else "not trainable",
+        f"{wanted.reason}, but {window} as it is stored cannot be trained on: it was removed, it lacks labels, or it "
+        f"was stored under another contract; land it anew, or `mlops quarantine requeue {window}`",
+    )
 
 
 def _wanted(now: Situation) -> DriftDecision:

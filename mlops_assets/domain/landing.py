@@ -3,6 +3,7 @@
 What is there belongs to `mlops_assets.adapters.landing`.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -48,7 +49,8 @@ def retry_is_due(attempts: int, *, seconds_since: float) -> bool:
     """Whether a window whose run failed is to be taken up again.
 
     Args:
-        attempts: Runs so far of what landed, without their own retries.
+        attempts: Failed runs so far of what landed, without their own retries; 0, where they were deleted, is as 1.
         seconds_since: The last of them ended.
     """
-    return attempts <= len(RETRY_AFTER_SECONDS) and seconds_since >= RETRY_AFTER_SECONDS[attempts - 1]
+    waits = dict(enumerate(RETRY_AFTER_SECONDS, start=1))
+    return seconds_since >= waits.get(max(attempts, 1), math.inf)

@@ -4,6 +4,7 @@ All are SQL expressions, so that an engine applies them in a stream; running the
 rules for a frame in memory, as a pandera schema, belong to `frame_schema`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,8 +21,8 @@ NULL_TYPE = '"NULL"'
 ALLOWED_TYPES = {
     "float": (*INTEGER_TYPES, *FRACTION_TYPES),
     "integer": (*INTEGER_TYPES, *FRACTION_TYPES),
-    "boolean": ("BOOLEAN", *INTEGER_TYPES),
-    "category": (*TEXT_TYPES, *INTEGER_TYPES, "BOOLEAN"),
+    "boolean": ("BOOLEAN", *INTEGER_TYPES, *FRACTION_TYPES),
+    "category": (*TEXT_TYPES, *INTEGER_TYPES, *FRACTION_TYPES, "BOOLEAN"),
 }
 """The engine's column types that can hold a feature, by the feature's type. A CSV file's columns are all text."""
 NO_TEXTS, YES_TEXTS = ("false", "0", "0.0"), ("true", "1", "1.0")
@@ -115,24 +116,26 @@ def reasons_sql(rules: Sequence[RowRule]) -> str:
 
 
 def truth_texts(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What the target may say for no and for yes, in lower case."""
+    """What the target may say for no and for yes, as `read_label` gives it."""
     if dataset.target_values is None:
         return NO_TEXTS, YES_TEXTS
-    no, yes = dataset.target_values
-    return (no.lower(),), (yes.lower(),)
+    no, yes = (re.sub(r"^(-?[0-9]+)\.0+$", r"\1", value.strip().lower()) for value in dataset.target_values)
+    return (no,), (yes,)
 
 
-def read_feature(name: str, feature: Feature, *, is_text: bool) -> tuple[str, str]:
+def read_feature(name: str, feature: Feature, kind: str, *, is_text: bool) -> tuple[str, str]:
     """A feature's value, and whether its text could not be read as one, in SQL.
 
     Args:
         name: The column.
         feature: What the contract says of it.
+        kind: The engine's type of the column.
         is_text: Whether it stands in a CSV file.
     """
     column = quoted(name)
     if feature.type == "category":
-        value = f"{column}::VARCHAR"
+        # A code of 1 is 1.0 in the month with the first null.
+        value = read_text(column, kind) if kind.startswith(FRACTION_TYPES) else f"{column}::VARCHAR"
         if is_text:
             allowed = f"{column} IN ({literals(feature.categories)})"
             value = f"CASE WHEN {allowed} THEN {column} WHEN NOT {_is_null_text(column)} THEN {column} END"
@@ -162,40 +165,44 @@ def read_time(name: str, *, is_text: bool) -> tuple[str, str]:
     return value, _is_unread(column, value)
 
 
-def read_text(column: str, kind: str, *, is_text: bool) -> str:
-    """A key as text, the same in whatever type a month's file holds it: 5 and 5.0, a day and its midnight.
+def read_text(column: str, kind: str) -> str:
+    """A key as text, the same in whatever format and type it lands: 5 and 5.0, a day and its midnight, null and `NA`.
+
+    Rows of one key must have one text, or they come to stand on both sides of the split.
 
     Args:
         column: The column, as SQL.
         kind: The engine's type of it.
-        is_text: Whether it stands in a CSV file.
     """
-    if is_text:
-        whole = rf"regexp_replace({column}, '^(-?[0-9]+)\.0+$', '\1')"
-        day = rf"regexp_replace({column}, '^([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[ T]00:00:00(\.0+)?$', '\1')"
+    if kind.startswith(TEXT_TYPES) and not kind.endswith("]"):
+        text = f"{column}::VARCHAR" if kind.startswith("ENUM") else column
+        whole = rf"regexp_replace({text}, '^(-?[0-9]+)\.0+$', '\1')"
+        time = f"TRY_CAST({text} AS TIMESTAMPTZ)::TIMESTAMP"
         # A regular expression costs ten times what looking for a few letters does, and few keys need one.
         return (
-            f"CASE WHEN {column} = '' THEN NULL WHEN contains({column}, '00:00:00') THEN {day} "
-            f"WHEN contains({column}, '.0') THEN {whole} ELSE {column} END"
+            f"CASE WHEN length({text}) < 5 AND {_is_null_text(column)} THEN NULL "
+            f"WHEN contains({text}, ':') AND regexp_matches({text}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[ T][0-9]{{2}}:')"
+            f" THEN coalesce({_moment(time)}, {text}) WHEN contains({text}, '.0') THEN {whole} ELSE {text} END"
         )
-    if kind.endswith("]"):
-        return f"{column}::VARCHAR"
-    if kind.startswith(FRACTION_TYPES):
+    if kind.startswith(FRACTION_TYPES) and not kind.endswith("]"):
         whole = f"TRY_CAST({column} AS BIGINT)"
         return (
             f"CASE WHEN isnan({column}::DOUBLE) THEN NULL WHEN {whole} = {column} THEN {whole}::VARCHAR "
             f"ELSE {column}::VARCHAR END"
         )
-    if kind.startswith("TIMESTAMP"):
-        time = f"{column}::TIMESTAMPTZ::TIMESTAMP"
-        return f"CASE WHEN {time} = {time}::DATE THEN {time}::DATE::VARCHAR ELSE {time}::VARCHAR END"
+    if kind.startswith("TIMESTAMP") and not kind.endswith("]"):
+        return _moment(f"{column}::TIMESTAMPTZ::TIMESTAMP")
     return f"{column}::VARCHAR"
 
 
-def read_label(column: str, kind: str, *, is_text: bool) -> str:
+def read_label(column: str, kind: str) -> str:
     """What the target says, in lower case; null where it says nothing yet."""
-    text = f"lower(trim({read_text(column, kind, is_text=is_text)}))"
-    return f"CASE WHEN {text} NOT IN ({literals(NULL_TEXTS)}) THEN {text} END"
+    text = read_text(f"trim({column})" if kind.startswith("VARCHAR") else column, kind)
+    return f"lower({text})"
+
+
+def _moment(time: str) -> str:
+    return f"CASE WHEN {time} = {time}::DATE THEN {time}::DATE::VARCHAR ELSE {time}::VARCHAR END"
 
 
 def unread(name: str) -> str:
@@ -219,4 +226,4 @@ def _is_unread(column: str, value: str) -> str:
 
 
 def _is_null_text(column: str) -> str:
-    return f"lower(trim({column})) IN ({literals(NULL_TEXTS)})"
+    return f"lower(trim({column}::VARCHAR)) IN ({literals(NULL_TEXTS)})"

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 
 import dagster as dg
+from dagster._core.scheduler.instigation import SensorInstigatorData
 
 from mlops_assets.config import Settings
 from mlops_assets.jobs import training_job
+from mlops_assets.partitions import window_partitions
 from mlops_assets.sensors.watching import watch
 
+NAME = "drift_sensor"
 DRIFT_REPORT = dg.AssetKey("drift_report")
+SAYS_NOTHING = "says nothing"
+"""The decision of a report that holds none."""
 ANSWERS_TAG = "mlops/drift_report"
 """On a training: the storage id of the report that it answers."""
 
@@ -17,7 +22,7 @@ def drift_sensor(settings: Settings) -> dg.SensorDefinition:
     """The sensor on the drift reports."""
 
     @dg.sensor(
-        name="drift_sensor",
+        name=NAME,
         job=training_job,
         minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -33,9 +38,15 @@ def drift_sensor(settings: Settings) -> dg.SensorDefinition:
         answers = [(report, answer_of(report)) for report in reports]
         said = "; ".join(f"{report.partition_key}: {answer.decision}: {answer.reason}" for report, answer in answers)
         context.log.info(said)
+        for _, answer in answers:
+            if answer.decision == SAYS_NOTHING:
+                context.log.warning(answer.reason)
+        to_train = sorted({answer.trains for _, answer in answers if answer.trains})
         return dg.SensorResult(
             run_requests=[_training(report, answer) for report, answer in answers if answer.trains],
-            skip_reason=None if any(answer.trains for _, answer in answers) else dg.SkipReason(said),
+            # A window that someone deleted in Dagster's page would fail this tick, and the next, for ever.
+            dynamic_partitions_requests=[window_partitions.build_add_request(to_train)] if to_train else [],
+            skip_reason=None if to_train else dg.SkipReason(said),
             cursor=str(reports[-1].storage_id),
         )
 
@@ -53,38 +64,44 @@ class Answer:
 
 
 def answer_of(report: dg.EventLogRecord) -> Answer:
-    """Reads the decision from a report.
-
-    Raises:
-        ValueError: it holds none; nothing must be trained, or passed over, on a guess.
-    """
+    """Reads the decision from a report; one that holds none, as one reported by hand, trains nothing."""
     metadata = report.asset_materialization.metadata if report.asset_materialization else {}
     lacking = {"decision", "reason", "trains"} - metadata.keys()
     if lacking:
-        raise ValueError(
-            f"the drift report of {report.partition_key} says no {min(lacking)}: materialize drift_report of it anew"
-        )
+        said = f"the drift report of {report.partition_key} says no {min(lacking)}: materialize drift_report of it anew"
+        return Answer(SAYS_NOTHING, said, None)
     return Answer(str(metadata["decision"].value), str(metadata["reason"].value), str(metadata["trains"].value) or None)
 
 
 def unanswered_report(instance: dg.DagsterInstance) -> str | None:
-    """The window whose newest report asks for a training that was not started yet; None where there is none."""
-    newest = instance.fetch_materializations(DRIFT_REPORT, limit=1).records
-    if not newest or not (trains := answer_of(newest[0]).trains):
-        return None
-    report = newest[0]
-    answered = instance.get_runs_count(dg.RunsFilter(tags={ANSWERS_TAG: str(report.storage_id)})) or (
-        # The run may have been deleted from Dagster's page since, or started by hand.
-        instance.fetch_materializations(
-            dg.AssetRecordsFilter(
-                asset_key=dg.AssetKey("candidate_model"),
-                asset_partitions=[trains],
-                after_storage_id=report.storage_id,
-            ),
-            limit=1,
-        ).records
+    """The window whose report asks for a training that was not started yet; None where there is none.
+
+    A report that `drift_sensor` has passed is answered, whatever became of the run: it may have ended without a
+    candidate, and have been deleted from Dagster's page since.
+    """
+    for report in _reports_after(instance, _passed(instance)):
+        trains = answer_of(report).trains
+        if trains is not None and not _is_answered(instance, report, trains):
+            return report.partition_key
+    return None
+
+
+def _is_answered(instance: dg.DagsterInstance, report: dg.EventLogRecord, trains: str) -> bool:
+    if instance.get_runs_count(dg.RunsFilter(tags={ANSWERS_TAG: str(report.storage_id)})):
+        return True
+    started_by_hand = dg.AssetRecordsFilter(
+        asset_key=dg.AssetKey("candidate_model"), asset_partitions=[trains], after_storage_id=report.storage_id
     )
-    return None if answered else report.partition_key
+    return bool(instance.fetch_materializations(started_by_hand, limit=1).records)
+
+
+def _passed(instance: dg.DagsterInstance) -> int:
+    """The storage id of the last report that `drift_sensor` has passed: its cursor moves after its runs are there."""
+    if instance.schedule_storage is None:  # of an instance in memory, which has no daemon either
+        return 0
+    states = [state.instigator_data for state in instance.all_instigator_state() if state.instigator_name == NAME]
+    cursors = [data.cursor for data in states if isinstance(data, SensorInstigatorData)]
+    return max((int(cursor) for cursor in cursors if cursor), default=0)
 
 
 def _reports_after(instance: dg.DagsterInstance, storage_id: int) -> list[dg.EventLogRecord]:

@@ -6,7 +6,9 @@ the one before it left in production.
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import dagster as dg
 
@@ -47,19 +49,18 @@ def window_sensor(settings: Settings) -> dg.SensorDefinition:
     )
     def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         taken: dict[str, str] = json.loads(context.cursor or "{}")
-        failed = _failed_attempts(context.instance, now=time.time())
-        open_ones = {window: landed for window, landed in taken.items() if failed.get(window, (0, False))[1] is False}
+        due = _due_again(context.instance, now=time.time())
+        open_ones = {window: landed for window, landed in taken.items() if window not in due}
 
         def look() -> dg.SensorResult | None:
             landed = next_to_take(_landed(landing, requeue), open_ones)
             if landed is None or _what_is_under_way(context.instance) is not None:
                 return None
-            attempt, _ = failed.get(landed.window, (0, False))
             return dg.SensorResult(
                 run_requests=[
                     dg.RunRequest(
                         partition_key=landed.window,
-                        run_key=f"{landed.window}:{landed.fingerprint}:{attempt}",
+                        run_key=_run_key(context.instance, landed),
                         tags={LANDED_TAG: landed.fingerprint},
                     )
                 ],
@@ -84,40 +85,68 @@ def _landed(landing: Landing, requeue: Requeue) -> list[Landed]:
     ]
 
 
-def _failed_attempts(instance: dg.DagsterInstance, *, now: float) -> dict[str, tuple[int, bool]]:
-    """By window whose last run failed: how often what landed was tried, and whether it is time to try again.
+def _run_key(instance: dg.DagsterInstance, landed: Landed) -> str:
+    """Another one each time that a window is taken up: Dagster passes over a key that one of its runs has.
 
-    A sensor asks for a run once for ever; a source that was down for longer than a run's own retries would else lose
-    the window.
+    What landed does not tell two times apart: it may come back after something else, or be tried again. The window's
+    newest run does: it is the newest until the run that is asked for is there, and never again while that one is.
     """
-    found: dict[str, tuple[int, bool]] = {}
+    newest = instance.get_runs(_runs_of(landed.window), limit=1)
+    return f"{landed.window}:{landed.fingerprint}:{newest[0].run_id if newest else 'first'}"
+
+
+def _due_again(instance: dg.DagsterInstance, *, now: float) -> set[str]:
+    """Windows whose last run failed, and for which it is time to try again.
+
+    What landed is taken up once; a source that was down for longer than a run's own retries would else lose the window.
+    """
+    found = set()
     failures = instance.get_run_records(
         dg.RunsFilter(job_name=window_job.name, statuses=[dg.DagsterRunStatus.FAILURE]), limit=50
     )
     for window in {record.dagster_run.tags.get("dagster/partition") for record in failures} - {None}:
-        runs = instance.get_run_records(
-            dg.RunsFilter(job_name=window_job.name, tags={"dagster/partition": str(window)}), limit=50
-        )
+        runs = instance.get_run_records(_runs_of(str(window)), limit=50)
         newest = runs[0].dagster_run
         if newest.status != dg.DagsterRunStatus.FAILURE or newest.is_complete_and_waiting_to_retry:
             continue
-        landed = newest.tags.get(LANDED_TAG)
-        tries = [
-            run for run in runs if run.dagster_run.tags.get(LANDED_TAG) == landed and not run.dagster_run.parent_run_id
-        ]
-        found[str(window)] = (len(tries), retry_is_due(len(tries), seconds_since=now - (runs[0].end_time or now)))
+        tries = _tries([record.dagster_run for record in runs])
+        if retry_is_due(tries, seconds_since=now - (runs[0].end_time or now)):
+            found.add(str(window))
     return found
 
 
+def _tries(runs: Sequence[dg.DagsterRun]) -> int:
+    """How often, by a window's runs from the newest on, what landed was tried in vain.
+
+    A run that was started by hand says nothing of what had landed, and counts as another try of the same.
+    """
+    landed = next((run.tags[LANDED_TAG] for run in runs if LANDED_TAG in run.tags), None)
+    same = takewhile(
+        lambda run: run.status == dg.DagsterRunStatus.FAILURE and run.tags.get(LANDED_TAG, landed) == landed, runs
+    )
+    return sum(run.parent_run_id is None for run in same)
+
+
+def _runs_of(window: str) -> dg.RunsFilter:
+    return dg.RunsFilter(job_name=window_job.name, tags={"dagster/partition": window})
+
+
 def _what_is_under_way(instance: dg.DagsterInstance) -> str | None:
-    for job in (window_job, training_job):
-        if runs := instance.get_runs(dg.RunsFilter(job_name=job.name, statuses=UNFINISHED), limit=1):
-            return f"{job.name} of {runs[0].tags.get('dagster/partition')} is {runs[0].status.value}"
-        newest = instance.get_runs(dg.RunsFilter(job_name=job.name), limit=1)
-        if newest and newest[0].is_complete_and_waiting_to_retry:
-            return f"{job.name} of {newest[0].tags.get('dagster/partition')} is about to be tried again"
+    # In the order in which they follow each other, so that none begins behind the look: window_job makes the report,
+    # and training_job answers it.
+    if said := _unfinished(instance, window_job.name):
+        return said
     if (report := unanswered_report(instance)) is not None:
         return f"the drift report of {report} is not answered yet"
+    return _unfinished(instance, training_job.name)
+
+
+def _unfinished(instance: dg.DagsterInstance, job: str) -> str | None:
+    if runs := instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=1):
+        return f"{job} of {runs[0].tags.get('dagster/partition')} is {runs[0].status.value}"
+    newest = instance.get_runs(dg.RunsFilter(job_name=job), limit=1)
+    if newest and newest[0].is_complete_and_waiting_to_retry:
+        return f"{job} of {newest[0].tags.get('dagster/partition')} is about to be tried again"
     return None
 
 

@@ -78,13 +78,16 @@ def environment_of(home: Path) -> dict[str, str]:
     return {**os.environ, **ports, "MLOPS_HOME": str(home), "COLUMNS": "120"}
 
 
-def start(home: Path, *arguments: str, **settings: str) -> Running:
-    """Starts an `mlops` command in a process group of its own, with settings from its environment."""
+def start(home: Path, *arguments: str, work: Path | None = None, **settings: str) -> Running:
+    """Starts an `mlops` command in a process group of its own, with settings from its environment.
+
+    In the working directory `work`, where one is given.
+    """
     environment = {**environment_of(home), **settings}
     output = home.with_suffix(".out")
     with output.open("w") as file:
         process = subprocess.Popen(
-            [MLOPS, *arguments], env=environment, stdout=file, stderr=file, text=True, start_new_session=True
+            [MLOPS, *arguments], env=environment, cwd=work, stdout=file, stderr=file, text=True, start_new_session=True
         )
     return Running(home, environment, process, output)
 

@@ -65,7 +65,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     checked = mlops("check", "--dataset", contract, "--source", data)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "2024-01   1,200   1,200   0" in checked.stdout
-    running = start(folder / "home", "up", "--dataset", str(contract), "--source", str(data))
+    # As `mlops init data` prints it: paths from the user's own directory, which is not the programs'.
+    running = start(folder / "home", "up", "--dataset", "dataset.toml", "--source", "data", work=folder)
     running.environment |= {"MLOPS_DATASET": str(contract), "MLOPS_SOURCE": str(data)}
     try:
         running.wait_for(lambda: "Ctrl-C stops it." in running.output.read_text(), seconds=150)

@@ -98,3 +98,16 @@ def test_the_first_window_waits_for_its_labels_too(loop: Loop) -> None:
     loop.land_labels("2024-01")
     loop.ingest("2024-01")
     assert loop.reported("drift_report", "2024-01")["decision"] == "first"
+
+
+def test_rows_that_the_model_has_learned_from_say_nothing_of_its_answers(loop: Loop) -> None:
+    """They landed under a wrong name first, which was removed; an AUC on them would be too good to be true."""
+    landed = loop.land("2024-01")
+    loop.ingest("2024-01")
+    loop.train("2024-01")
+    loop.windows.remove("2024-01")
+    landed.rename(landed.with_stem("2024-02"))
+    loop.ingest("2024-02")
+
+    assert loop.reported("drift_report", "2024-02")["production_version"] == 1
+    assert loop.reported("realised_performance", "2024-02") == {}

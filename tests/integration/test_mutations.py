@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.adapters.landing.folder import FolderLanding
-from mlops_assets.adapters.window_store import CLEAN, CURRENT, QUARANTINED, DataWindow, WindowStore
+from mlops_assets.adapters.landing.landed_window import SourceDown
+from mlops_assets.adapters.window_records import DataWindow
+from mlops_assets.adapters.window_store import CLEAN, CURRENT, QUARANTINED, WindowStore
 from mlops_assets.checks.windows import row_results, window_results
 from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.domain.landing import SETTLED_SECONDS, next_to_take
@@ -210,7 +212,7 @@ def test_links_are_no_part_of_a_window_of_tables(tmp_path: Path) -> None:
     assert landing.ignored() == ["2024-01"]
     (linked,) = landing.landed(now=time.time())
     assert linked.waits_for == "the table visits"
-    with pytest.raises(WindowUnfit, match="waits for the table visits"), landing.fetch("2024-02"):
+    with pytest.raises(SourceDown, match="waits for the table visits"), landing.fetch("2024-02"):
         pass
 
 

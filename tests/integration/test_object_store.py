@@ -11,7 +11,6 @@ import pytest
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.landed_window import ROWS, Landing, SourceDown
 from mlops_assets.adapters.landing.object_store import PIECE_BYTES
-from mlops_assets.domain.windows import WindowUnfit
 from tests.integration.servers import S3Server
 from tests.unit.mlops_assets.adapters.landing.contracts import one_file, tables
 
@@ -128,7 +127,7 @@ def test_an_object_replaced_while_it_is_copied_is_noticed(
         return piece
 
     monkeypatch.setattr(fsspec.spec.AbstractBufferedFile, "read", read_and_replace)
-    with pytest.raises(WindowUnfit, match=r"2024-01\.csv was replaced while it was read"), landing.fetch("2024-01"):
+    with pytest.raises(SourceDown, match=r"2024-01\.csv was replaced while it was read"), landing.fetch("2024-01"):
         pass
     assert list((tmp_path / "spool").iterdir()) == []
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.cli.history import window_history
 from mlops_assets.cli.status import promoted_versions
+from mlops_assets.definitions import build_definitions
 from tests.integration.conftest import CONTRACT, Loop, failure_message, new_loop
 
 pytestmark = pytest.mark.integration
@@ -48,6 +50,42 @@ def test_the_same_bytes_again_are_not_trained_on_twice(tmp_path: Path, empty_mlf
         assert handled(loop, "2024-02") == "answered"
         assert loop.reported("data_window", "2024-02")["data_version"] == version
         assert len(loop.registry.versions()) == 2
+
+        contract = loop.settings.dataset
+        contract.write_text(contract.read_text().replace("min_gain = 0.9", "min_gain = 0.0"))
+        loop.definitions = build_definitions(loop.settings)
+        assert loop.ingest("2024-02").success
+        assert loop.reported("drift_report", "2024-02")["decision"] == "trained", "another gate may let it through"
+
+
+def test_a_candidate_that_nothing_was_decided_on_is_no_answer(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger's disk was full, or MLflow down: there would be no production, and no way to one."""
+    loop.land("2024-01")
+    loop.ingest("2024-01")
+    with monkeypatch.context() as patch:
+        patch.setattr(Promoter, "promote", _disk_full)
+        assert not loop.train("2024-01").success
+    assert loop.reported("candidate_model", "2024-01")["model_version"] == 1
+
+    assert handled(loop, "2024-01") == "first"
+    assert loop.served_version() == 2
+
+
+def test_a_late_window_asks_for_no_training_that_cannot_be(tmp_path: Path, empty_mlflow: Path) -> None:
+    """Production's window was removed; its training would fail, and the late window's decision would say nothing."""
+    contract = _contract(tmp_path, "train_windows = 1", "train_windows = 3")
+    with new_loop(tmp_path, empty_mlflow, contract=contract) as loop:
+        loop.land("2024-02")
+        handled(loop, "2024-02")
+        loop.windows.remove("2024-02")
+        loop.land("2024-01")
+        assert handled(loop, "2024-01") == "late"
+        report = loop.reported("drift_report", "2024-01")
+        assert report["trains"] == ""
+        assert "`mlops quarantine requeue 2024-02`" in report["reason"]
+
+        assert handled(loop, "2024-02") == "trained"
+        assert loop.reported("candidate_model", "2024-02")["training_windows"].keys() == {"2024-01", "2024-02"}
 
 
 def test_other_bytes_under_the_same_name_are_a_new_version_and_the_old_one_stays(loop: Loop) -> None:
@@ -91,7 +129,10 @@ def test_a_late_window_never_brings_production_back_to_its_period(loop: Loop) ->
 def test_shuffled_arrival_ends_with_the_same_windows_and_the_same_training_data(
     tmp_path: Path, empty_mlflow: Path
 ) -> None:
-    """Arriving last, a window that production would have learned from trains production's own window anew."""
+    """Arriving last, a window that production would have learned from trains production's own window anew.
+
+    Every second of the orders: all six take two minutes. The rule's own test shuffles twelve windows in a second.
+    """
     ends = []
     for arrival in list(permutations(("2024-01", "2024-02", "2024-03")))[::2]:
         folder = tmp_path / "-".join(arrival)
@@ -111,8 +152,12 @@ def test_shuffled_arrival_ends_with_the_same_windows_and_the_same_training_data(
             candidates = loop.reported("candidate_model", "2024-03")["training_windows"]
             assert candidates == {part.window: part.data_version for part in newest}, arrival
             assert epochs == sorted(epochs), f"production went back: {arrival}"
-    assert ends[0] == ends[1] == ends[2]
+    assert all(end == ends[0] for end in ends)
     assert [window for window, _, _ in ends[0]] == ["2024-01", "2024-02", "2024-03"]
+
+
+def _disk_full(*_: object) -> None:
+    raise OSError("no space left on the disk of the ledger")
 
 
 def _contract(folder: Path, line: str, instead: str) -> Path:

@@ -7,8 +7,11 @@ from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import Landing, SourceInvalid
 from mlops_assets.adapters.landing.object_store import ObjectStoreLanding
 from mlops_assets.domain.dataset import Dataset
+from mlops_assets.domain.location import FILE_SCHEMES, masked
 
 DATABASES = frozenset({"postgresql", "postgres", "sqlite", "mysql", "mariadb", "mssql", "oracle"})
+KEYLESS_STORES = frozenset({"s3", "s3a", "gs", "gcs"})
+"""Their clients take a key in the URL for a part of the bucket's name, and repeat it in their errors."""
 OTHER_DATABASE = "+"
 """In a scheme: a dialect and its driver, as only SQLAlchemy's URLs have."""
 
@@ -30,10 +33,15 @@ def landing_at(location: str, dataset: Dataset, spool: Path) -> Landing:
         if not location.strip():
             raise SourceInvalid("the source is empty; name a folder, or a URL such as s3://bucket/prefix")
         return FolderLanding(Path(location).expanduser(), dataset)
-    if scheme in ("file", "local"):
+    if scheme in FILE_SCHEMES:
         return FolderLanding(Path(rest), dataset)
     if scheme in DATABASES or OTHER_DATABASE in scheme:
         return DatabaseLanding(location, dataset, spool)
+    if scheme in KEYLESS_STORES and ":" in (bucket := rest.partition("/")[0]) and not bucket.startswith("arn:"):
+        raise SourceInvalid(
+            f"{masked(location)}: no key can stand in this URL; name the bucket alone, and give the key in the "
+            "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
+        )
     if _is_known_store(scheme):
         return ObjectStoreLanding(location, dataset, spool)
     raise SourceInvalid(

@@ -73,15 +73,16 @@ class DatabaseLanding:
         """The rows of a window, as they are at one moment, in files that go at the end.
 
         Raises:
-            SourceDown: the database does not answer, or lacks a table or column.
-            WindowUnfit: the window is not there, or a table has no rows of it, no key, or values of another type.
+            SourceDown: the database does not answer, lacks a table or column, or a table has no rows of the window.
+            WindowUnfit: a table of the window has no key, or values of another type.
         """
         self.spool.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=self.spool, prefix="window-") as folder:
             with self._database.snapshot() as connection:
                 seen = look_at_windows(connection, self._source)[0].get(window, SeenWindow())
                 if missing := seen.missing(self._source):
-                    raise WindowUnfit(f"{window} cannot be read: the table {missing[0]} has no rows of it")
+                    # As between the emptying and the filling of a load, after which the counts may be the same.
+                    raise SourceDown(f"{window} cannot be read: the table {missing[0]} has no rows of it")
                 files = {
                     table: self._export(connection, table, values, Path(folder) / f"{number}.parquet")
                     for number, (table, values) in enumerate(seen.values.items())

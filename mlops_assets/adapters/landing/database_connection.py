@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.adapters.landing.landed_window import SourceDown, SourceInvalid
+from mlops_assets.domain.location import masked, without_secrets
 from mlops_assets.domain.windows import WindowUnfit
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class DatabaseConnection:
 
         try:
             self._url = _with_driver(sa.make_url(url))
-            self._shown = self._url.render_as_string(hide_password=True)
+            self._shown = masked(self._url.render_as_string(hide_password=False))
             self._engine = sa.create_engine(
                 self._url, poolclass=sa.NullPool, connect_args=_WAITS.get(self._url.get_driver_name(), {})
             )
@@ -102,8 +103,7 @@ class DatabaseConnection:
     def _reason(self, error: Exception) -> str:
         """What the driver says; SQLAlchemy's own text holds the statement, which helps no user."""
         said = " ".join(str(getattr(error, "orig", None) or error).split())
-        password = str(self._url.password or "")
-        return said.replace(password, "***") if password else said
+        return without_secrets(said, self._url.render_as_string(hide_password=False))
 
 
 def _with_driver(url: "URL") -> "URL":

@@ -3,6 +3,7 @@
 How files are named belongs to `layout`, copying files into the folder to `adding`.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -34,7 +35,7 @@ class FolderLanding:
         """Every window of which something has landed, oldest period first.
 
         Raises:
-            SourceDown: the folder cannot be read. Where there is none, nothing has landed.
+            SourceDown: the folder is not there, or cannot be read.
         """
         windows, _ = find_windows(self._entries(), self.dataset.source)
         return [found.landed(now=now, is_whole=self._is_whole) for found in windows.values()]
@@ -43,7 +44,7 @@ class FolderLanding:
         """Names in the folder that no window is made of.
 
         Raises:
-            SourceDown: the folder cannot be read.
+            SourceDown: the folder is not there, or cannot be read.
         """
         return find_windows(self._entries(), self.dataset.source)[1]
 
@@ -52,12 +53,12 @@ class FolderLanding:
         """The files of a window, where they are.
 
         Raises:
-            SourceDown: the folder cannot be read.
-            WindowUnfit: the window is not there as a whole, cannot be opened, or is not what its checksum says.
+            SourceDown: the folder, or the window as a whole, is not there, cannot be read, or changes meanwhile.
+            WindowUnfit: the window is not made of regular files, or is not what its checksum says.
         """
         windows, _ = find_windows(self._entries(), self.dataset.source)
         if window not in windows:
-            raise WindowUnfit(f"{window} is not in {self.folder}; it was removed since it was seen there")
+            raise SourceDown(f"{window} is not in {self.folder}; it was removed since it was seen there")
         found = windows[window]
         found.demand_whole()
         yield LandedWindow(
@@ -88,8 +89,11 @@ class FolderLanding:
     def _entries(self) -> list[Entry]:
         try:
             return list(self._walk())
-        except FileNotFoundError:
-            return []
+        except FileNotFoundError as error:
+            # As a disk that is not mounted, or a mistyped name; not as a folder without windows.
+            raise SourceDown(
+                f"the landing folder {self.folder} is not there; mount or make it, or name another in MLOPS_SOURCE"
+            ) from error
         except OSError as error:
             raise SourceDown(
                 f"the landing folder {self.folder} cannot be read: {error.strerror or error}; mend its permissions, "
@@ -128,10 +132,10 @@ class FolderLanding:
                 with open_regular(self.folder / checksum.name) as file:
                     demand_checksum(entry.name, sha256, file.read(MOST_BYTES), checksum.name)
         except OSError as error:
-            raise WindowUnfit(f"{entry.name} cannot be read: {error.strerror or error}") from error
+            raise SourceDown(f"{entry.name} cannot be read: {error.strerror or error}; it is tried again") from error
         stamp = (after.st_ino, after.st_size, after.st_mtime_ns)
         if (before.st_ino, before.st_size, before.st_mtime_ns) != stamp:
-            raise WindowUnfit(f"{entry.name} was written to while it was read; it is taken up again once it rests")
+            raise SourceDown(f"{entry.name} was written to while it was read; it is tried again")
         return TableFile(path=path, name=entry.name, format=FORMATS[path.suffix], sha256=sha256, stamp=stamp)
 
 
@@ -139,11 +143,17 @@ def open_regular(path: Path) -> BufferedReader:
     """Opens a regular file, and nothing that has taken its name since it was looked at.
 
     Raises:
-        OSError: it is a link, or cannot be opened.
-        WindowUnfit: it is a pipe or a device.
+        OSError: it cannot be opened.
+        WindowUnfit: it is a link, a pipe or a device.
     """
-    # Without O_NONBLOCK, opening a pipe waits for a writer for ever.
-    file = open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")  # noqa: PTH123, SIM115
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise WindowUnfit(f"{path.name} is a link, which is not followed; land the file itself") from error
+        raise
+    file = open(descriptor, "rb")  # noqa: PTH123, SIM115
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     file.close()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from mlops_assets.domain.landing import Landed
-from mlops_assets.domain.windows import WindowUnfit
 
 ROWS = "rows"
 """Name of the one table of a window that is a single file."""
@@ -21,7 +20,11 @@ FORMATS: Mapping[str, Literal["parquet", "csv"]] = {".parquet": "parquet", ".csv
 
 
 class SourceDown(Exception):
-    """The place where windows land does not answer; the message says which, why, and what to do."""
+    """A window, or the place where windows land, cannot be had as it is now; the message says why, and what to do.
+
+    It tells nothing of the window's quality, and passes: whoever meets it tries again. What is wrong with the bytes
+    that landed, and stays wrong until others land, is `WindowUnfit`.
+    """
 
 
 class SourceInvalid(ValueError):
@@ -70,11 +73,11 @@ class LandedWindow:
         """Demands that the files are those that were hashed.
 
         Raises:
-            WindowUnfit: one was written to meanwhile.
+            SourceDown: one was written to meanwhile, or is gone. Its fingerprint need not tell: a copy may keep times.
         """
         for file in [*self.tables.values(), *([self.labels] if self.labels else [])]:
             if file.stamp and stamp_of(file.path) != file.stamp:
-                raise WindowUnfit(f"{file.name} was written to while it was read; it is taken up again once it rests")
+                raise SourceDown(f"{file.name} was written to while it was read; it is tried again")
 
 
 class Landing(Protocol):
@@ -100,15 +103,15 @@ class Landing(Protocol):
         """The files of a window on this machine, while the context is open.
 
         Raises:
-            SourceDown: the place does not answer.
-            WindowUnfit: the window is not there, lacks a table, or is not made of regular files.
+            SourceDown: the place does not answer, the window is not there (any more), lacks a table, or changes.
+            WindowUnfit: it is not made of regular files, or not what its checksum says.
         """
 
 
 def stamp_of(path: Path) -> tuple[int, ...]:
-    """What changes when a file is written to or replaced; empty where it is gone."""
+    """What changes when a file is written to or replaced; empty where it is gone, or its disk is."""
     try:
         stat = path.lstat()
-    except FileNotFoundError:
+    except OSError:
         return ()
     return stat.st_ino, stat.st_size, stat.st_mtime_ns

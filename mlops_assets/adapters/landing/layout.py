@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal
 
-from mlops_assets.adapters.landing.landed_window import FORMATS, ROWS
+from mlops_assets.adapters.landing.landed_window import FORMATS, ROWS, SourceDown
 from mlops_assets.domain.dataset import Source
 from mlops_assets.domain.landing import Landed
-from mlops_assets.domain.windows import WINDOW_NAME, WindowUnfit
+from mlops_assets.domain.windows import WINDOW_NAME
 
 LABELS = ".labels"
 """Between the window's name and the suffix, where late labels are a file beside the window's only file."""
 CHECKSUM = ".sha256"
 """After a file's whole name: a file as `sha256sum` writes it."""
 ALL_LANDED = "_SUCCESS"
-"""In a window's folder: all of its files have landed, as Spark and Hadoop say it."""
+"""In a window's folder: all files that were written before it have landed, as Spark and Hadoop say it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class FoundWindow:
     labels: list[Entry] = field(default_factory=list)
     checksums: dict[str, Entry] = field(default_factory=dict)
     """By the name of the file that they speak of."""
-    is_marked: bool = False
+    marked: float | None = None
+    """When it was said that all has landed, in seconds since the epoch."""
     others: list[str] = field(default_factory=list)
 
     @property
@@ -74,10 +75,10 @@ class FoundWindow:
         """Demands that it waits for nothing.
 
         Raises:
-            WindowUnfit: it does.
+            SourceDown: it does, and did not when it was taken up: when it is whole again it may look as it did then.
         """
         if self.waits_for:
-            raise WindowUnfit(f"{self.window} cannot be read: it waits for {self.waits_for}")
+            raise SourceDown(f"{self.window} cannot be read: it waits for {self.waits_for}")
 
     def landed(self, *, now: float, is_whole: Callable[[Entry], bool]) -> Landed:
         """What the rules of landing need to know of it.
@@ -92,10 +93,15 @@ class FoundWindow:
             window=self.window,
             fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
             age_seconds=now - max((entry.changed for entry in seen), default=now),
-            looks_complete=self.is_marked
-            or all(entry.name in self.checksums or is_whole(entry) for entry in self.files),
+            looks_complete=all(
+                self._is_marked(entry) or entry.name in self.checksums or is_whole(entry) for entry in self.files
+            ),
             waits_for=self.waits_for,
         )
+
+    def _is_marked(self, entry: Entry) -> bool:
+        """Late labels, or a corrected table, may still be written when the marker has long been there."""
+        return self.marked is not None and entry.changed <= self.marked
 
 
 def find_windows(entries: Iterable[Entry], source: Source) -> tuple[dict[str, FoundWindow], list[str]]:
@@ -153,7 +159,7 @@ def _take_table(found: FoundWindow, entry: Entry, source: Source) -> None:
     path = PurePosixPath(name.removesuffix(CHECKSUM))
     is_ours = "/" not in name and path.suffix in FORMATS and path.stem in (*source.tables, source.labels)
     if entry.kind == "file" and name == ALL_LANDED:
-        found.is_marked = True
+        found.marked = entry.changed
     elif entry.kind != "file" or not is_ours:
         found.others.append(_on_one_line(name))
     elif name.endswith(CHECKSUM):

@@ -5,7 +5,6 @@ Credentials and endpoint come from the environment, as the store's own client re
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,7 +18,7 @@ from mlops_assets.adapters.landing.landed_window import FORMATS, LandedWindow, S
 from mlops_assets.adapters.landing.layout import Entry, FoundWindow, find_windows
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.landing import Landed
-from mlops_assets.domain.windows import WindowUnfit
+from mlops_assets.domain.location import masked, without_secrets
 
 if TYPE_CHECKING:
     import fsspec
@@ -64,12 +63,12 @@ class ObjectStoreLanding:
         """The files of a window, copied into a folder that goes at the end.
 
         Raises:
-            SourceDown: the store does not answer.
-            WindowUnfit: the window is not there as a whole, changed meanwhile, or is not what its checksum says.
+            SourceDown: the store does not answer, the window is not there as a whole, or changes meanwhile.
+            WindowUnfit: the window is not what its checksum says.
         """
         windows, _ = find_windows(self._entries(), self.dataset.source)
         if window not in windows:
-            raise WindowUnfit(f"{window} is not in {self._shown}; it was removed since it was seen there")
+            raise SourceDown(f"{window} is not in {self._shown}; it was removed since it was seen there")
         found = windows[window]
         found.demand_whole()
         self.spool.mkdir(parents=True, exist_ok=True)
@@ -97,16 +96,17 @@ class ObjectStoreLanding:
 
     @property
     def _shown(self) -> str:
-        return re.sub(r"//[^/@]*@", "//***@", self.url)
+        return masked(self.url)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # each file system has errors of its own
+            said = without_secrets(f"{type(error).__name__}: {error}", self.url)
             raise SourceDown(
-                f"{self._shown} does not answer: {type(error).__name__}: {error}; look after the store, its address "
-                "(AWS_ENDPOINT_URL) and the credentials in the environment"
+                f"{self._shown} does not answer: {said}; look after the store, its address (AWS_ENDPOINT_URL) and the "
+                "credentials in the environment"
             ) from error
 
     def _entries(self) -> list[Entry]:
@@ -158,7 +158,7 @@ class ObjectStoreLanding:
 
     def _demand_version(self, name: str, before: Entry | None) -> None:
         if before is None or self._version(name) != before:
-            raise WindowUnfit(f"{name} was replaced while it was read; it is taken up again")
+            raise SourceDown(f"{name} was replaced while it was read; it is tried again")
 
     def _version(self, name: str) -> Entry | None:
         with self._asking():

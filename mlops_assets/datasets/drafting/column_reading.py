@@ -38,7 +38,7 @@ def value_sql(table: TableFile, place: int) -> str:
     column = f"c{place}"
     if table.is_text:
         return f"(CASE WHEN lower(trim({column})) NOT IN ({literals(NULL_TEXTS)}) THEN {column} END)"
-    return f"({read_text(column, table.types[place], is_text=False)})"
+    return f"({read_text(column, table.types[place])})"
 
 
 def number_sql(table: TableFile, place: int) -> str:

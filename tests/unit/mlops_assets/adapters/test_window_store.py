@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.adapters import window_store
-from mlops_assets.adapters.landing.landed_window import LandedWindow
+from mlops_assets.adapters.landing.landed_window import LandedWindow, SourceDown
+from mlops_assets.adapters.window_records import RecordInvalid
 from mlops_assets.adapters.window_store import CLEAN, CURRENT, LATEST, QUARANTINED, RECORD, WindowStore
 from mlops_assets.adapters.window_tables import read_tables
-from mlops_assets.domain.windows import TRAIN, VALIDATION, split_of
+from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowNameInvalid, split_of
 from tests.unit.mlops_assets.landed_windows import WINDOW, landed_window, table_of, take, write
 from tests.unit.mlops_assets.small_windows import land, land_small, small_contract, small_dataset, small_frame
 
@@ -103,7 +104,7 @@ def test_the_same_bytes_again_are_the_same_version_and_are_not_written_again(
     again = write(tmp_path / "again.parquet", landed.read_bytes())
     noticed, second = store.take(landed_window(again))
     assert second == first
-    assert (noticed.fault, noticed.replaces, noticed.rows_sha256) == (None, None, intake.rows_sha256)
+    assert (noticed.fault, noticed.replaces) == (None, None)
     assert [(path.stat().st_mtime_ns, path.stat().st_ino) for path in paths] == before
 
 
@@ -145,7 +146,7 @@ def test_labels_that_come_later_are_a_new_version(store: WindowStore, tmp_path: 
     first, _ = store.take(landed_window(path))
     labels = write(tmp_path / "labels.csv", "case_id,late\nr000001,1\n")
     second, stored = store.take(landed_window(path, labels))
-    assert (second.rows_sha256, second.replaces) == (first.rows_sha256, first.data_version)
+    assert second.replaces == first.data_version
     assert stored is not None
     assert stored.counts.labelled == 1
     assert store.current(WINDOW) == stored
@@ -181,10 +182,9 @@ def test_a_file_that_changes_while_it_is_read_is_no_window(
 
     with monkeypatch.context() as patch:
         patch.setattr(window_store, "read_tables", overwritten_before_it_is_read)
-        intake, stored = store.take(of)
-    assert stored is None
-    assert "was written to while it was read" in str(intake.fault)
-    assert files_in(store.folder) == [f"{WINDOW}/{LATEST}"]
+        with pytest.raises(SourceDown, match="was written to while it was read"):
+            store.take(of)
+    assert files_in(store.folder) == []
     landed.write_bytes(original)
     _, stored = store.take(landed_window(landed))
     assert stored is not None
@@ -382,7 +382,7 @@ def test_a_record_that_cannot_be_read_is_named_with_what_to_do(store: WindowStor
     """Read as "not there" it would leave the window out of training, silently."""
     store.take(landed_window(landed))
     (store.folder / WINDOW / name).write_text('{"of": "another version"}')
-    with pytest.raises(window_store.RecordInvalid, match=rf"{name} is damaged.*quarantine requeue {WINDOW}"):
+    with pytest.raises(RecordInvalid, match=rf"{name} is damaged.*quarantine requeue {WINDOW}"):
         store.training_windows(WINDOW) if name == CURRENT else store.latest(WINDOW)
 
 
@@ -417,3 +417,55 @@ def test_shuffled_arrival_of_twelve_windows_ends_in_the_same_store(year: dict[st
             in_order.take(landed_window(year[window], window=window))
         ordered = {window: in_order.current(window) for window in YEAR}
         assert state == {window: stored and (stored.data_version, stored.counts) for window, stored in ordered.items()}
+
+
+def test_the_same_bytes_are_noticed_also_after_a_bad_correction_of_the_original(
+    store: WindowStore, landed: Path, tmp_path: Path
+) -> None:
+    """What landed last was broken, and what is in use is still of these bytes."""
+    store.take(landed_window(landed))
+    broken, _ = store.take(landed_window(write(tmp_path / "broken.parquet", b"PAR1....PAR1")))
+    assert broken.fault
+    copy, _ = store.take(landed_window(landed, window="2013-02"))
+    assert "holds the same bytes as the window 2013-01" in str(copy.fault)
+
+
+@pytest.mark.parametrize("folder", ["data[1]", "data*", "c=1", "region=eu", "amount=3", "a'b"])
+def test_a_path_is_no_pattern_and_adds_no_columns(tmp_path: Path, folder: str) -> None:
+    """DuckDB would read the rows of `data1` for those of `data[1]`, and take a folder's name for a column."""
+    (tmp_path / "data1").mkdir()
+    land(tmp_path / "data1" / "2013-01.parquet", small_frame(40, seed=7))
+    place = tmp_path / folder
+    for suffix in (".parquet", ".csv"):
+        frame = small_frame(60)
+        path = place / f"2013-01{suffix}"
+        land(path, frame) if suffix == ".parquet" else frame.to_csv(path, index=False)
+        store = WindowStore(place / f"windows of {suffix[1:]}", small_dataset())
+        stored = take(store, path)
+        assert stored.counts.clean == 60
+        assert stored.ignored_columns == ()
+        drawn = store.draw({"2013-01": stored.data_version}, split=None, max_rows=100)
+        assert list(drawn["amount"]) == pytest.approx(list(frame["amount"]), rel=1e-6)
+        assert store.quarantined(stored, rows=5).empty
+
+
+@pytest.mark.parametrize("window", ["../other", "a/b", "", ".."])
+def test_a_name_that_is_a_way_reaches_nothing_outside_the_store(store: WindowStore, window: str) -> None:
+    """It comes from a command line, or from Dagster's page."""
+    outside = store.folder.parent / "other"
+    outside.mkdir(parents=True)
+    (outside / LATEST).write_text("{}")
+    for use in (store.remove, store.latest, store.current, lambda name: store.refuse(name, "no")):
+        with pytest.raises(WindowNameInvalid):
+            use(window)
+    assert [path.name for path in outside.iterdir()] == [LATEST]
+
+
+def test_damage_to_one_window_stops_no_other(store: WindowStore, tmp_path: Path) -> None:
+    """Its own intake mends it; a training that would need it names it."""
+    store.take(landed_window(land_small(tmp_path / "a.parquet", 40)))
+    (store.folder / WINDOW / CURRENT).write_text("{}")
+    _, other = store.take(landed_window(land_small(tmp_path / "b.parquet", 40, seed=1), window="2013-02"))
+    assert other is not None
+    store.take(landed_window(tmp_path / "a.parquet"))
+    assert store.current(WINDOW) is not None

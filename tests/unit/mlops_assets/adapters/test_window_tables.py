@@ -163,7 +163,7 @@ def test_columns_and_files_that_the_contract_does_not_name_are_said(tmp_path: Pa
     [
         ("amount", pa.array(["1.5"] * 20), "amount is VARCHAR, the contract says float"),
         ("visits", pa.array([True] * 20), "visits is BOOLEAN, the contract says integer"),
-        ("colour", pa.array([1.5] * 20), "colour is DOUBLE, the contract says category"),
+        ("colour", pa.array([0] * 20, pa.timestamp("us")), "colour is TIMESTAMP, the contract says category"),
         ("colour", pa.array([b"red"] * 20), "colour is BLOB, the contract says category"),
         ("amount", pa.array([[1.0]] * 20), "amount is DOUBLE[], the contract says float"),
         ("colour", pa.array([["red"]] * 20), "colour is VARCHAR[], the contract says category"),
@@ -294,3 +294,13 @@ def test_quarantine_says_the_same_whatever_the_order_of_the_tables_rows(tmp_path
         stored = take(store, files, written(tmp_path / f"outcome{at}.csv", labels[::sign]))
         found.add(tuple(stored.counts.by_reason.items()))
     assert len(found) == 1
+
+
+def test_rows_without_a_row_in_another_table_are_counted(tmp_path: Path) -> None:
+    """Half an export of it looks like a month of customers who never called; whoever looks must see it."""
+    cases, people, _ = two_tables(30)
+    store = WindowStore(tmp_path / "w", joined_dataset())
+    half = people.head(4)
+    files = {"cases": land(tmp_path / "cases.parquet", cases), "people": land(tmp_path / "people.parquet", half)}
+    stored = take(store, files)
+    assert stored.absent == {"people": 30 - 4 * 3}

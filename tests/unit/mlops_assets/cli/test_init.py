@@ -26,13 +26,13 @@ def test_a_contract_is_written_and_the_next_steps_are_said(tmp_path: Path) -> No
     assert "found 2 windows: 120 rows, 3 columns" in said
     assert "split_by: no customer, user or day that repeats was found" in said
     assert f"mlops check --dataset {output}" in said
-    assert f"MLOPS_DATASET={output} MLOPS_SOURCE='{tmp_path / 'my loans'}' mlops up" in said
+    assert f"mlops up --dataset {output} --source '{tmp_path / 'my loans'}'" in said
 
 
 def test_windows_land_in_the_folder_of_a_single_file(tmp_path: Path) -> None:
     file = write(tmp_path / "loans" / "2024-01.parquet", cases())
     said = said_of(file, tmp_path / "dataset.toml")
-    assert f"MLOPS_SOURCE={file.parent} " in said
+    assert f"--source {file.parent}" in said
     assert read_dataset(tmp_path / "dataset.toml").name == "loans"
 
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.adapters.landing.landed_window import SourceInvalid
 from mlops_assets.adapters.ledger import Ledger, Request
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.cli import recovery
@@ -90,6 +91,16 @@ def test_a_state_folder_belongs_to_one_dataset(settings: Settings, tmp_path: Pat
     recovery.prepare(settings)
 
 
+@pytest.mark.parametrize(
+    ("source", "said"), [("foo://x", "foo:// is no place"), ("sqlite:///landing.db", "needs `tables` and `window_co")]
+)
+def test_a_source_that_cannot_be_one_ends_the_start(settings: Settings, source: str, said: str) -> None:
+    """The code location could not be loaded, and the start would wait for it without a word."""
+    with pytest.raises(SourceInvalid, match=said):
+        recovery.prepare(settings.model_copy(update={"source": source}))
+    assert not (settings.state / "dataset").exists()
+
+
 def test_a_state_folder_of_an_earlier_version_is_named(settings: Settings) -> None:
     """Its windows would be found damaged one by one, while the loop runs."""
     window = settings.windows / "2013-01"
@@ -107,7 +118,13 @@ def test_a_start_removes_what_a_killed_run_left_half_made(settings: Settings) ->
         (folder / "clean.parquet").write_bytes(b"half")
     kept = settings.windows / "2013-01" / "abc"
     kept.mkdir()
+    spilled = settings.windows / ".spill-x"
+    spilled.mkdir()
+    record = settings.windows / "2013-01" / ".current.json.x.tmp"
+    record.write_text("{")
     recovery.prepare(settings)
     assert not half.exists()
     assert not settings.spool.exists()
+    assert not spilled.exists()
+    assert not record.exists()
     assert kept.exists()

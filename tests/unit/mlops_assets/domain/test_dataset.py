@@ -140,9 +140,9 @@ def test_a_contract_does_not_change_while_the_loop_runs() -> None:
         small_dataset().target = "other"  # type: ignore[misc]
 
 
-def test_the_shape_is_all_that_stored_rows_depend_on_and_nothing_else() -> None:
-    """Windows of one shape are trained on together: a word must not part them, another meaning must."""
-    shape = small_dataset().shape
+def test_the_rules_are_all_that_stored_rows_depend_on_and_nothing_else() -> None:
+    """A data version stands for rows: a word must not make another one, another rule must."""
+    rules = small_dataset().rules
     same: list[tuple[str, object]] = [
         ("description", "words"),
         ("name", "other"),
@@ -164,9 +164,34 @@ def test_the_shape_is_all_that_stored_rows_depend_on_and_nothing_else() -> None:
         ("features.plan.new_categories", "as_missing"),
         ("features.more", {"type": "float"}),
     ]
-    assert {Dataset.model_validate(contract_with(path, value)).shape for path, value in same} == {shape}
-    shapes = [Dataset.model_validate(contract_with(path, value)).shape for path, value in other]
-    assert len({shape, *shapes}) == 1 + len(other)
+    assert {Dataset.model_validate(contract_with(path, value)).rules for path, value in same} == {rules}
+    others = [Dataset.model_validate(contract_with(path, value)).rules for path, value in other]
+    assert len({rules, *others}) == 1 + len(other)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "is_another"),
+    [
+        ("features.colour.categories", ["red", "green", "violet"], False),
+        ("features.amount.range", [-1, 1], False),
+        ("features.amount.nullable", True, False),
+        ("source", {"tables": ["a"], "key": "customer"}, False),
+        ("split_by", "case_id", True),
+        ("target_values", ["no", "yes"], True),
+        ("segments", ["region"], True),
+        ("features.amount.type", "integer", True),
+        ("features.more", {"type": "float"}, True),
+    ],
+)
+def test_windows_of_one_shape_have_the_same_columns(path: str, value: object, is_another: bool) -> None:
+    """A new category is the most common change of all, and must not make a dataset begin anew."""
+    assert (Dataset.model_validate(contract_with(path, value)).shape != small_dataset().shape) is is_another
+
+
+def test_a_target_that_nobody_has_named_is_refused() -> None:
+    """`mlops init` leaves it where it found none; every window would wait for labels for ever."""
+    with pytest.raises(ValidationError, match="name the column with the truth"):
+        small_dataset(target="...")
 
 
 def test_labels_are_joined_by_the_sources_key_or_the_row_id() -> None:

@@ -41,6 +41,8 @@ def test_nothing_measured_is_an_error_and_not_no_drift() -> None:
 
 ONE, TWO = Learned("2024-01", {"2024-01": "a"}), Learned("2024-02", {"2024-01": "a", "2024-02": "b"})
 
+RULES = {"min_gain": 0.01, "code_sha256": "c"}
+
 
 def situation(**changes: object) -> Situation:
     """Window 2024-02 landed after production learned from 2024-01; some of it changed."""
@@ -52,6 +54,7 @@ def situation(**changes: object) -> Situation:
         production_epoch=1,
         share=0.5,
         would_learn=TWO,
+        judged_by=RULES,
         tried=None,
     )
     return replace(usual, **changes)  # type: ignore[arg-type]
@@ -125,37 +128,121 @@ def test_another_version_of_what_production_learned_from_trains_its_window_anew(
 
 def test_what_was_tried_and_lost_is_not_tried_again() -> None:
     """The same data and the same production give the same verdict, and cost a training each time."""
-    lost = situation(tried=Tried(TWO, 1))
+    lost = situation(tried=Tried(TWO, 1, RULES))
     assert (decide(lost).kind, decide(lost).trains) == ("answered", None)
     assert decide(replace(lost, production_epoch=2)).kind == "trained", "another production is another comparison"
-    assert decide(situation(tried=Tried(ONE, 1))).kind == "trained", "so is other data"
+    assert decide(situation(tried=Tried(ONE, 1, RULES))).kind == "trained", "so is other data"
+    assert decide(replace(lost, judged_by={**RULES, "min_gain": 0})).kind == "trained", "so is another gate"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"window": "2024-01", "production": TWO, "would_learn": Learned("2024-02", {"2024-01": "z"})},
+        {"window": "2024-01", "production": TWO, "would_learn": Learned("2024-01", {"2024-01": "z"})},
+    ],
+)
+def test_a_late_window_trains_nothing_where_productions_window_cannot_be_trained_on(changes: dict[str, object]) -> None:
+    """It landed anew without labels; it was removed, or is of another contract. The training would fail."""
+    decision = decide(situation(**changes))
+    assert (decision.kind, decision.trains) == ("late", None)
+    assert "2024-02 as it is stored cannot be trained on" in decision.reason
+    assert "`mlops quarantine requeue 2024-02`" in decision.reason
+
+
+def test_a_window_that_cannot_be_trained_on_itself_is_not() -> None:
+    """The contract changed since it was stored, and someone asked for its report alone."""
+    decision = decide(situation(share=None, would_learn=Learned("2024-02", {})))
+    assert (decision.kind, decision.trains) == ("not trainable", None)
+    assert "`mlops quarantine requeue 2024-02`" in decision.reason
+
+
+class Story:
+    """Windows that land one after the other, the decision on each, and a gate."""
+
+    def __init__(self, *, count: int, share: float) -> None:
+        self.count = count
+        self.share = share
+        self.landed: dict[str, str] = {}
+        self.production: Learned | None = None
+        self.epoch = 0
+        self.tried: dict[str, Tried] = {}
+        self.kinds: list[str] = []
+        self.periods: list[str] = []
+        """The window of what was production after each step."""
+
+    def learns(self, until: str) -> Learned:
+        """What a candidate of a window learns from now."""
+        return Learned(
+            until, {name: self.landed[name] for name in last_windows(self.landed, until=until, count=self.count)}
+        )
+
+    def land(self, window: str, version: str, *, wins: bool = True) -> None:
+        """A version of a window lands; the candidate that it leads to, if any, wins or loses."""
+        self.landed[window] = version
+        newest = max(window, self.production.window) if self.production else window
+        epoch = self.epoch or None
+        decision = decide(
+            situation(
+                window=window,
+                production=self.production,
+                production_epoch=epoch,
+                share=self.share,
+                would_learn=self.learns(newest),
+                tried=self.tried.get(newest),
+            )
+        )
+        self.kinds.append(decision.kind)
+        if decision.trains is not None:
+            candidate = self.learns(decision.trains)
+            self.tried[decision.trains] = Tried(candidate, epoch, RULES)
+            if wins or self.production is None:
+                self.production, self.epoch = candidate, self.epoch + 1
+        assert self.production is not None
+        self.periods.append(self.production.window)
+
+
+MONTHS = [f"2024-{month:02d}" for month in range(1, 13)]
 
 
 @given(
-    arrival=st.permutations([f"2024-{month:02d}" for month in range(1, 13)]),
-    count=st.integers(1, 5),
-    corrected=st.lists(st.integers(0, 11), max_size=3),
+    arrival=st.permutations(MONTHS), count=st.integers(1, 5), corrected=st.lists(st.sampled_from(MONTHS), max_size=3)
 )
-def test_shuffled_arrival_ends_with_the_same_production(arrival: list[str], count: int, corrected: list[int]) -> None:
-    """Where every candidate wins, production is of the newest window and knows all that it should have learned from."""
-    landed: dict[str, str] = {}
-    production: Learned | None = None
-    periods = []
+def test_shuffled_arrival_ends_with_the_same_production(arrival: list[str], count: int, corrected: list[str]) -> None:
+    """Where every window drifts and every candidate wins; production knows all that it should have learned from."""
+    story = Story(count=count, share=1.0)
+    for step, window in enumerate([*arrival, *corrected]):
+        story.land(window, f"version of step {step}" if step >= len(arrival) else "first version")
+    assert story.periods == sorted(story.periods), "production went back to an older period"
+    assert story.production == story.learns("2024-12")
 
-    def learns(until: str) -> Learned:
-        return Learned(until, {window: landed[window] for window in last_windows(landed, until=until, count=count)})
 
-    for step, window in enumerate([*arrival, *(arrival[at] for at in corrected)]):
-        landed[window] = f"version of step {step}" if step >= len(arrival) else "first version"
-        newest = max(window, production.window) if production else window
-        decision = decide(
-            situation(
-                window=window, production=production, production_epoch=step, share=1.0, would_learn=learns(newest)
-            )
-        )
-        if decision.trains is not None:
-            production = learns(decision.trains)
-        assert production is not None
-        periods.append(production.window)
-    assert periods == sorted(periods), "production went back to an older period"
-    assert production == learns("2024-12")
+@given(
+    landings=st.lists(st.tuples(st.sampled_from(MONTHS), st.sampled_from("ab"), st.booleans()), max_size=30),
+    count=st.integers(1, 5),
+    share=st.sampled_from([0.0, 1.0]),
+)
+def test_whatever_loses_and_comes_again_production_never_goes_back(
+    landings: list[tuple[str, str, bool]], count: int, share: float
+) -> None:
+    """And what lost is not tried again as it lands again."""
+    story = Story(count=count, share=share)
+    for window, version, wins in landings:
+        story.land(window, version, wins=wins)
+        epoch = story.epoch
+        story.land(window, version, wins=False)
+        assert wins or story.epoch == epoch
+        story.land(window, version, wins=False)
+        assert story.kinds[-1] in ("answered", "no drift", "late"), "a third time the same is never a training"
+    assert story.periods == sorted(story.periods)
+
+
+def test_without_drift_the_order_of_arrival_decides() -> None:
+    """What docs/decisions/0006 does not promise: a newer window that has not drifted trains nothing."""
+    ends = []
+    for arrival in (("2024-01", "2024-02"), ("2024-02", "2024-01")):
+        story = Story(count=2, share=0.1)
+        for window in arrival:
+            story.land(window, "a")
+        ends.append(story.production)
+    assert ends == [Learned("2024-01", {"2024-01": "a"}), story.learns("2024-02")]

@@ -63,6 +63,12 @@ def test_a_failed_window_is_tried_again_after_ever_longer_waits(attempt: int) ->
     assert retry_is_due(attempt, seconds_since=wait)
 
 
+def test_a_window_whose_failed_runs_were_deleted_is_tried_again_as_after_one() -> None:
+    """Nothing can be counted any more; waiting the longest would take the last of the waits for none at all."""
+    assert retry_is_due(0, seconds_since=RETRY_AFTER_SECONDS[0])
+    assert not retry_is_due(0, seconds_since=RETRY_AFTER_SECONDS[0] - 1)
+
+
 def test_a_window_that_always_fails_is_given_up() -> None:
     """A poison window must not run for ever."""
     assert not retry_is_due(len(RETRY_AFTER_SECONDS) + 1, seconds_since=1e9)

@@ -110,7 +110,7 @@ def test_a_text_is_read_as_its_feature_or_said_to_be_unreadable(
 ) -> None:
     """Missing and unreadable are two faults: the one is the world's, the other the export's."""
     feature = Feature.model_validate({"type": kind, **({"categories": ["red", "NA"]} if kind == "category" else {})})
-    value, not_read = read_feature("x", feature, is_text=True)
+    value, not_read = read_feature("x", feature, "VARCHAR", is_text=True)
     assert asked(engine, literal(text), value, f"coalesce({not_read}, false)") == read
 
 
@@ -123,7 +123,7 @@ def test_a_new_category_is_null_where_it_is_read_as_missing(
         {"type": "category", "categories": ["red"], "nullable": True, "new_categories": nullable_kind}
     )
     for is_text in (True, False):
-        value, _ = read_feature("x", feature, is_text=is_text)
+        value, _ = read_feature("x", feature, "VARCHAR", is_text=is_text)
         assert asked(engine, "'violet'", value) == (said,)
 
 
@@ -137,7 +137,18 @@ def test_a_new_category_is_null_where_it_is_read_as_missing(
         ("'NaN'::DOUBLE", "DOUBLE", None),
         ("-0.0::DOUBLE", "DOUBLE", "0"),
         ("1e300::DOUBLE", "DOUBLE", "1e+300"),
-        ("'5.0'", "VARCHAR", "5.0"),
+        ("'5.0'", "VARCHAR", "5"),
+        ("'-12.000'", "VARCHAR", "-12"),
+        ("'5.5'", "VARCHAR", "5.5"),
+        ("'1.0.0'", "VARCHAR", "1.0.0"),
+        ("'2013-01-02 00:00:00'", "VARCHAR", "2013-01-02"),
+        ("'2013-01-02T00:00:00Z'", "VARCHAR", "2013-01-02"),
+        ("'2013-01-02T03:00:00'", "VARCHAR", "2013-01-02 03:00:00"),
+        ("'2013-01-02T03:00:00+01:00'", "VARCHAR", "2013-01-02 02:00:00"),
+        ("'2013-01-02 at 03:00'", "VARCHAR", "2013-01-02 at 03:00"),
+        ("' c1 '", "VARCHAR", " c1 "),
+        *((f"'{word}'", "VARCHAR", None) for word in ("", " ", "NA", "n/a", "NaN", "null", "None")),
+        ("'Nina'", "VARCHAR", "Nina"),
         ("DATE '2013-01-02'", "DATE", "2013-01-02"),
         ("TIMESTAMP '2013-01-02 00:00:00'", "TIMESTAMP", "2013-01-02"),
         ("TIMESTAMPTZ '2013-01-02 01:00:00+01'", "TIMESTAMP WITH TIME ZONE", "2013-01-02"),
@@ -149,7 +160,7 @@ def test_a_key_is_the_same_text_in_every_type(
     engine: duckdb.DuckDBPyConnection, value: str, kind: str, text: str | None
 ) -> None:
     """Its hash says the side of the split, and it joins tables of two origins."""
-    read = read_text("x", kind, is_text=False)
+    read = read_text("x", kind)
     assert asked(engine, value, read) == (text,)
 
 
@@ -183,5 +194,5 @@ def test_a_label_is_read_in_lower_case_and_a_null_word_is_none(
     engine: duckdb.DuckDBPyConnection, value: str, kind: str, said: str | None
 ) -> None:
     """What says nothing yet is no fault."""
-    read = read_label("x", kind, is_text=False)
+    read = read_label("x", kind)
     assert asked(engine, value, read) == (said,)

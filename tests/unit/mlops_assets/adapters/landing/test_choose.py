@@ -7,7 +7,7 @@ import pytest
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.database import DatabaseLanding
 from mlops_assets.adapters.landing.folder import FolderLanding
-from mlops_assets.adapters.landing.landed_window import SourceInvalid
+from mlops_assets.adapters.landing.landed_window import SourceDown, SourceInvalid
 from mlops_assets.adapters.landing.object_store import ObjectStoreLanding
 from tests.unit.mlops_assets.adapters.landing.contracts import one_file, tables
 
@@ -24,6 +24,7 @@ IN_TABLES = tables(window_column="month")
         ("s3://bucket/prefix", ObjectStoreLanding),
         ("gs://bucket", ObjectStoreLanding),
         ("abfs://container/folder", ObjectStoreLanding),
+        ("s3://bucket/prefix:with@signs", ObjectStoreLanding),
         ("memory://landing", ObjectStoreLanding),
         ("postgresql://user:secret@host/database", DatabaseLanding),
         ("postgres://host/database", DatabaseLanding),
@@ -52,6 +53,8 @@ def test_a_folder_is_the_one_that_is_named(tmp_path: Path) -> None:
         ("postgresql://me:secret@host:port/db", "the source is no database URL"),
         ("mysql+pymysql://me:secret@host/db", "its driver is missing; install what gives the module pymysql"),
         (" ", "the source is empty"),
+        ("s3://KEY:secret@bucket", r"s3://KEY:\*\*\*@bucket: no key can stand in this URL"),
+        ("s3://KEY:se/secret@bucket", r"s3://KEY:\*\*\*@bucket: no key can stand in this URL"),
     ],
 )
 def test_what_is_no_place_is_told_without_its_password(location: str, said: str, tmp_path: Path) -> None:
@@ -59,6 +62,23 @@ def test_what_is_no_place_is_told_without_its_password(location: str, said: str,
     with pytest.raises(SourceInvalid, match=said) as error:
         landing_at(location, IN_TABLES, tmp_path)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "postgresql://127.0.0.1:1/db?user=me&password=hunter2",
+        "postgresql://me:hunter2@127.0.0.1:1/db",
+        "ftp://me:hun/ter2@127.0.0.1:1/prefix",
+        "ftp://me:hunter2@127.0.0.1:1/prefix",
+    ],
+)
+def test_what_is_down_is_told_without_its_password(location: str, tmp_path: Path) -> None:
+    """The message stands on Dagster's page, in `mlops status` and in its JSON."""
+    with pytest.raises(SourceDown, match="does not answer") as down:
+        landing_at(location, IN_TABLES, tmp_path).landed(now=0)
+    for secret in ("hunter2", "hun/ter2", "hun", "ter2"):
+        assert secret not in str(down.value)
 
 
 def test_a_database_needs_tables_and_a_window_column(tmp_path: Path) -> None:

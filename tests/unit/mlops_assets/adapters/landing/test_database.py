@@ -124,9 +124,9 @@ def test_a_table_without_rows_is_waited_for(landing: DatabaseLanding, database: 
     database.execute("DELETE FROM usage")
     database.execute("INSERT INTO usage (case_id, month) VALUES ('a', '2024-09-01')")
     assert [(seen.window, seen.waits_for) for seen in landing.landed(now=0)] == [(MONTH, "the table usage")]
-    with pytest.raises(WindowUnfit, match="the table usage has no rows of it"):
+    with pytest.raises(SourceDown, match="the table usage has no rows of it"):
         landing.fetch(MONTH).__enter__()
-    with pytest.raises(WindowUnfit, match="2024-07 cannot be read: the table users has no rows"):
+    with pytest.raises(SourceDown, match="2024-07 cannot be read: the table users has no rows"):
         landing.fetch("2024-07").__enter__()
 
 

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -44,18 +45,16 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_folder_that_is_not_there_holds_no_windows(tmp_path: Path) -> None:
-    """The sensor looks before the user ever dropped anything."""
-    landing = FolderLanding(tmp_path / "not" / "yet", one_file())
-    assert landing.landed(now=0) == []
-    assert landing.ignored() == []
-
-
-def test_a_folder_that_cannot_be_read_is_down(tmp_path: Path) -> None:
-    """Not empty: its windows are still there, and the user must hear of it."""
-    landing = FolderLanding(write(tmp_path / "a_file"), one_file())
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a_file", "a_file cannot be read: Not a directory"), ("not/yet", "not/yet is not there; mount or make it")],
+)
+def test_a_folder_that_cannot_be_read_is_down(tmp_path: Path, name: str, said: str) -> None:
+    """Not empty: its windows are still somewhere, and the user must hear of it."""
+    write(tmp_path / "a_file")
+    landing = FolderLanding(tmp_path / name, one_file())
     for look in (lambda: landing.landed(now=0), landing.ignored, lambda: landing.fetch("a").__enter__()):
-        with pytest.raises(SourceDown, match="a_file cannot be read: Not a directory"):
+        with pytest.raises(SourceDown, match=said):
             look()
 
 
@@ -90,7 +89,7 @@ def test_tables_are_waited_for_and_labels_are_not(of_tables: FolderLanding) -> N
     users = write(of_tables.folder / "2024-01" / "users.csv")
     waiting = of_tables.landed(now=1e12)[0]
     assert waiting.waits_for == "the table usage"
-    with pytest.raises(WindowUnfit, match="it waits for the table usage"), of_tables.fetch("2024-01"):
+    with pytest.raises(SourceDown, match="it waits for the table usage"), of_tables.fetch("2024-01"):
         pass
     write(users.with_name("usage.csv"))
     ready = of_tables.landed(now=1e12)[0]
@@ -207,7 +206,7 @@ def test_what_takes_a_files_name_after_the_look_is_not_opened(
     target.unlink()
     make(target)
     monkeypatch.setattr(landing, "_entries", lambda: entries)
-    with pytest.raises(WindowUnfit, match=r"2024-01\.csv"), landing.fetch("2024-01"):
+    with pytest.raises(WindowUnfit, match=r"2024-01\.csv is (a link|not a regular file)"), landing.fetch("2024-01"):
         pass
 
 
@@ -217,7 +216,7 @@ def test_a_file_replaced_while_it_is_read_is_noticed(landing: FolderLanding, mon
     other = land_small(tmp_path / "other" / "2013-01.parquet", 30)
     with landing.fetch("2013-01") as window:
         landing.add(other, replace=True)
-        with pytest.raises(WindowUnfit, match=r"2013-01\.parquet was written to while it was read"):
+        with pytest.raises(SourceDown, match=r"2013-01\.parquet was written to while it was read"):
             window.demand_unchanged()
 
 
@@ -235,20 +234,20 @@ def test_a_file_written_to_while_it_is_hashed_is_noticed(
         return status(descriptor)
 
     monkeypatch.setattr(os, "fstat", write_before_the_second)
-    with pytest.raises(WindowUnfit, match="was written to while it was read"), landing.fetch("2013-01"):
+    with pytest.raises(SourceDown, match="was written to while it was read"), landing.fetch("2013-01"):
         pass
 
 
-def test_a_window_that_is_gone_is_said(landing: FolderLanding) -> None:
-    """Its run began after the user took it away."""
-    with pytest.raises(WindowUnfit, match=r"2013-01 is not in .*; it was removed"), landing.fetch("2013-01"):
+def test_a_window_that_is_gone_is_no_bad_window(landing: FolderLanding) -> None:
+    """As behind a mount point when its disk is away; it comes back as it was, and nobody would look at it again."""
+    with pytest.raises(SourceDown, match=r"2013-01 is not in .*; it was removed"), landing.fetch("2013-01"):
         pass
 
 
 def test_a_file_that_cannot_be_opened_stops_no_other_window(
     landing: FolderLanding, month: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is taken up once it has settled, and fetching it says why it cannot be read."""
+    """It is taken up once it has settled, and fetching it says why it cannot be read now."""
     unreadable = landing.add(month)
     landing.add(month, "2013-02")
     open_file = os.open
@@ -262,8 +261,42 @@ def test_a_file_that_cannot_be_opened_stops_no_other_window(
     looked_at = landing.landed(now=unreadable.stat().st_mtime + SETTLED_SECONDS)
     assert [(seen.window, seen.looks_complete) for seen in looked_at] == [("2013-01", False), ("2013-02", True)]
     assert next_to_take(looked_at, {}) == looked_at[0]
-    with pytest.raises(WindowUnfit, match=r"2013-01\.parquet cannot be read: Permission denied"):
+    with pytest.raises(SourceDown, match=r"2013-01\.parquet cannot be read: Permission denied"):
         landing.fetch("2013-01").__enter__()
+
+
+def test_a_disk_that_fails_under_a_window_is_no_fault_of_it(
+    landing: FolderLanding, month: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EIO, or ESTALE of a network's folder, when it is read and when it is looked at once more."""
+    landing.add(month)
+    with landing.fetch("2013-01") as window:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "lstat", stale)
+            with pytest.raises(SourceDown, match=r"2013-01\.parquet was written to"):
+                window.demand_unchanged()
+        monkeypatch.setattr(hashlib, "file_digest", stale)
+        with pytest.raises(SourceDown, match=r"2013-01\.parquet cannot be read: Stale file handle"):
+            landing.fetch("2013-01").__enter__()
+
+
+def stale(*_: object) -> None:
+    """Stands in for a call to the system."""
+    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+
+def test_labels_that_are_written_after_the_marker_must_settle(of_tables: FolderLanding) -> None:
+    """Half of them look as whole as all of them; and so does a table that is corrected in place."""
+    for name in ("users.csv", "usage.csv", "_SUCCESS"):
+        path = write(of_tables.folder / "2024-01" / name)
+        os.utime(path, (1000, 1000))
+    assert of_tables.landed(now=1000)[0].is_ready
+    labels = write(of_tables.folder / "2024-01" / "truth.csv", "case_id,late\n1,tr")
+    now = labels.stat().st_mtime
+    assert not of_tables.landed(now=now)[0].is_ready
+    assert of_tables.landed(now=now + SETTLED_SECONDS + 1)[0].is_ready
+    os.utime(labels, (999, 999))
+    assert of_tables.landed(now=now)[0].is_ready, "renamed into place: its time is from before the marker"
 
 
 def test_a_file_that_vanishes_is_left_out(landing: FolderLanding, month: Path, monkeypatch: pytest.MonkeyPatch) -> None:

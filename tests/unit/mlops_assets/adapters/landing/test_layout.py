@@ -1,10 +1,9 @@
 import pytest
 
-from mlops_assets.adapters.landing.landed_window import ROWS
+from mlops_assets.adapters.landing.landed_window import ROWS, SourceDown
 from mlops_assets.adapters.landing.layout import Entry, FoundWindow, find_windows
 from mlops_assets.domain.dataset import Source
 from mlops_assets.domain.landing import Landed
-from mlops_assets.domain.windows import WindowUnfit
 
 ONE_FILE = Source()
 TABLES = Source(tables=("users", "public.usage"), key="user_id", labels="truth")
@@ -79,9 +78,9 @@ def test_what_has_not_come_is_said(source: Source, names: list[str], waits_for: 
     window = found(source, *names)["2024-01"]
     assert landed(window).waits_for == waits_for
     assert not landed(window, now=1e9).is_ready
-    with pytest.raises(WindowUnfit, match="2024-01 cannot be read: it waits for") as unfit:
+    with pytest.raises(SourceDown, match="2024-01 cannot be read: it waits for") as down:
         window.demand_whole()
-    assert waits_for in str(unfit.value)
+    assert waits_for in str(down.value)
 
 
 def test_an_empty_folder_is_a_window_that_waits() -> None:
@@ -109,7 +108,7 @@ def test_what_is_no_regular_file_is_never_part_of_a_window() -> None:
     windows, _ = find_windows([Entry("a/users.csv", kind="other"), Entry("a/_SUCCESS", kind="other")], TABLES)
     assert windows["a"].tables["users"] == []
     assert windows["a"].others == ["_SUCCESS", "users.csv"]
-    assert windows["a"].is_marked is False
+    assert windows["a"].marked is None
 
 
 @pytest.mark.parametrize("name", [".a.csv", "a.csv.part", ".DS_Store", "a.parquet.tmp"])

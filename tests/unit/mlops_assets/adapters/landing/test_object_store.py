@@ -4,7 +4,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from mlops_assets.adapters.landing.landed_window import ROWS
+from mlops_assets.adapters.landing.landed_window import ROWS, SourceDown
 from mlops_assets.adapters.landing.object_store import ObjectStoreLanding
 from mlops_assets.domain.windows import WindowUnfit
 from tests.unit.mlops_assets.adapters.landing.contracts import one_file, tables
@@ -65,7 +65,7 @@ def test_an_object_that_changes_while_it_is_read_is_noticed(
 
     monkeypatch.setattr(type(store), "open", open_and_change)
     with (
-        pytest.raises(WindowUnfit, match=r"2024-01\.csv was replaced while it was read"),
+        pytest.raises(SourceDown, match=r"2024-01\.csv was replaced while it was read"),
         landing.fetch("2024-01"),
     ):
         pass

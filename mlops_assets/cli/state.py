@@ -1,0 +1,83 @@
+"""Whose a state folder is: windows, production and ledger of two datasets in one would be taken for each other's.
+
+A start leaves the mark, and with it what it was started with, so that the commands after it mean the same loop.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from mlops_assets.adapters.files import write_atomically
+from mlops_assets.cli.errors import UserError
+from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import read_dataset
+from mlops_assets.domain.location import masked
+
+MARK = "dataset"
+"""File in a state folder: the name of the dataset whose loop it holds."""
+STARTED_WITH = "started-with.json"
+"""File in a state folder: the contract and the source of the last start."""
+
+
+class StartedWith(BaseModel):
+    """What a loop was started with."""
+
+    dataset: Path
+    source: str | None
+    """None where windows land in the state folder itself, or where the location holds a secret."""
+
+
+def leave_mark(settings: Settings) -> None:
+    """Makes the state folder this dataset's, and leaves what the loop is started with.
+
+    Raises:
+        UserError: it is that of another dataset.
+    """
+    demand_own_state(settings)
+    settings.state.mkdir(parents=True, exist_ok=True)
+    (settings.state / MARK).write_text(read_dataset(settings.dataset).name)
+    kept = settings.source if settings.source == masked(settings.source or "") else None
+    started = StartedWith(dataset=settings.dataset.absolute(), source=kept)
+    write_atomically(settings.state / STARTED_WITH, started.model_dump_json(indent=2).encode())
+
+
+def settings_as_started(**given: Any) -> Settings:  # noqa: ANN401 -- as many types as settings
+    """Settings, where contract and source that nobody names are those of the loop's last start."""
+    settings = Settings(**given)
+    try:
+        started = StartedWith.model_validate_json((settings.state / STARTED_WITH).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return settings
+    unnamed = {"dataset", "source"} - settings.model_fields_set
+    return Settings(**{**given, **{name: getattr(started, name) for name in unnamed}})
+
+
+def demand_own_state(settings: Settings) -> None:
+    """Demands that the state folder is this dataset's, or nobody's yet.
+
+    Raises:
+        UserError: it is that of another dataset, or was made by a version without the mark.
+    """
+    name, mark = read_dataset(settings.dataset).name, settings.state / MARK
+    if mark.exists() and (other := mark.read_text()) != name:
+        raise UserError(
+            f"{settings.state} holds the loop of the dataset {other}, and {settings.dataset} is named {name}: "
+            "name that dataset's contract (--dataset, MLOPS_DATASET), or set MLOPS_HOME to another folder"
+        )
+    if not mark.exists() and any(settings.windows.glob("*/current.json")):
+        raise UserError(
+            f"{settings.state} was made by an earlier version, whose windows are stored otherwise: move it away, or "
+            "set MLOPS_HOME to another folder (`mlops demo --fresh` forgets the demo's)"
+        )
+
+
+def demand_state(settings: Settings) -> None:
+    """Demands that a loop was started in the state folder, on this dataset.
+
+    Raises:
+        UserError: there is none, or it is that of another dataset.
+    """
+    demand_own_state(settings)
+    if not (settings.state / MARK).exists():
+        raise UserError(f"there is no loop in {settings.state}; `mlops up` or `mlops demo` starts one")
