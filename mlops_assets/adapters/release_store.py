@@ -148,7 +148,7 @@ def features_of(dataset: Dataset) -> tuple[Feature, ...]:
             name=name,
             type=feature.type,
             nullable=feature.nullable,
-            description=f"{feature.description} [{feature.unit}]" if feature.unit else feature.description,
+            description=feature.described,
             # Rows are judged before they become float32, and served after: 0.1 becomes 0.10000000149.
             minimum=min(feature.range[0], float(np.float32(feature.range[0]))) if feature.range else None,
             maximum=max(feature.range[1], float(np.float32(feature.range[1]))) if feature.range else None,

@@ -4,7 +4,7 @@ Here belongs what can be wrong with a file as a whole, or with a line of it. How
 `window_tables`.
 """
 
-import csv
+import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import duckdb
 
 from mlops_assets.adapters.engine import first_line, number
 from mlops_assets.adapters.landing.landed_window import TableFile
+from mlops_assets.domain.csv_header import read_header
 from mlops_assets.domain.sql import literal, literals, parquet_files, path_literal, quoted
 from mlops_assets.domain.windows import WindowUnfit
 
@@ -21,7 +22,6 @@ ROW_GROUP_LIMIT = 1 << 30
 """Bytes that the wanted columns of one row group may unpack to: a reader holds one, whatever the file's size."""
 VALUE_LIMIT = 1 << 16
 """Bytes that a column's values may have on average: the engine holds 2,048 of them, whatever its limit says."""
-DELIMITERS = ",;\t|"
 HEADER_LIMIT = 1 << 20
 """Bytes in which the first line of a CSV file must end."""
 LINE_LIMIT = 1 << 21
@@ -160,7 +160,7 @@ def _read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, folder: Pa
 
 
 def _header(file: TableFile) -> tuple[list[str], str]:
-    """The names of a CSV file's columns, and the delimiter between them: the one that makes most of them."""
+    """The names of a CSV file's columns, and the delimiter between them."""
     with file.path.open("rb") as opened:
         head = opened.read(HEADER_LIMIT)
         opened.seek(max(0, opened.seek(0, 2) - 1))
@@ -175,9 +175,7 @@ def _header(file: TableFile) -> tuple[list[str], str]:
         raise WindowUnfit(f"{file.name} is not UTF-8 text: {error.reason} in its first line") from error
     if end not in (b"\n", b"\r"):
         raise WindowUnfit(f"{file.name} does not end with a line end: it may have been cut off; send it anew, whole")
-    names, delimiter = max(
-        ((next(csv.reader([text], delimiter=mark), []), mark) for mark in DELIMITERS), key=lambda found: len(found[0])
-    )
+    names, delimiter = read_header(io.StringIO(text, newline=""))
     lower = [name.lower() for name in names]
     if twice := [name for name in names if lower.count(name.lower()) > 1]:
         raise WindowUnfit(f"{file.name}: the column {twice[0]!r} stands twice in its first line")

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mlops_assets.domain.row_rules import Kind
 from mlops_assets.domain.windows import WindowCounts
 
+LATEST, CURRENT = "latest.json", "current.json"
+"""A window's records: of what landed last, and of the version to be used."""
+
 
 class RecordInvalid(Exception):
     """A record of the store cannot be read; the message says which and what to do."""

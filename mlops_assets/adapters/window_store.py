@@ -16,7 +16,16 @@ import pandas as pd
 from mlops_assets.adapters.engine import engine
 from mlops_assets.adapters.files import folder_in_one_piece, write_atomically
 from mlops_assets.adapters.landing.landed_window import LandedWindow
-from mlops_assets.adapters.window_records import DataWindow, Intake, RecordInvalid, StoreRecord, read_record
+from mlops_assets.adapters.table_files import types_of
+from mlops_assets.adapters.window_records import (
+    CURRENT,
+    LATEST,
+    DataWindow,
+    Intake,
+    RecordInvalid,
+    StoreRecord,
+    read_record,
+)
 from mlops_assets.adapters.window_rows import count_new_categories, write_rows
 from mlops_assets.adapters.window_tables import read_tables
 from mlops_assets.domain.dataset import Dataset
@@ -32,7 +41,6 @@ from mlops_assets.domain.windows import (
 )
 
 CLEAN, QUARANTINED, RECORD = "clean.parquet", "quarantined.parquet", "window.json"
-LATEST, CURRENT = "latest.json", "current.json"
 FORMAT = 3
 """Grows when the same landed bytes come to be stored otherwise, so that no version is of two kinds."""
 
@@ -167,7 +175,7 @@ class WindowStore:
         path = self._folder(stored.window) / stored.data_version / QUARANTINED
         of_them = f"WHERE list_has_any(_reasons, [{literals(reasons)}])" if reasons else ""
         with engine() as connection:
-            names = [row[0] for row in connection.execute(f"DESCRIBE FROM {parquet_files(path)}").fetchall()]
+            names = types_of(connection, parquet_files(path))
             # Not every value that the engine can read has a place in a frame: a date of infinity has none.
             columns = [
                 quoted(name) if name.startswith("_") else f"{quoted(name)}::VARCHAR AS {quoted(name)}" for name in names

@@ -96,16 +96,12 @@ def _schema(dataset: Dataset) -> dg.MetadataValue:
         dg.TableColumn(
             name,
             feature.type,
-            description=_described(feature),
+            description=feature.described,
             constraints=dg.TableColumnConstraints(nullable=feature.nullable, other=_allowed(feature)),
         )
         for name, feature in dataset.features.items()
     ]
     return dg.TableSchemaMetadataValue(dg.TableSchema(columns))
-
-
-def _described(feature: Feature) -> str:
-    return f"{feature.description} [{feature.unit}]" if feature.unit else feature.description
 
 
 def _allowed(feature: Feature) -> list[str]:

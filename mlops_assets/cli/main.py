@@ -14,7 +14,6 @@ from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import SourceDown, SourceInvalid
 from mlops_assets.adapters.service_client import ServiceUnavailable
 from mlops_assets.adapters.window_records import RecordInvalid
-from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.state import demand_own_state, demand_state, settings_as_started
 from mlops_assets.config import Settings
@@ -146,6 +145,8 @@ def window_remove(
     """Take a window out of use: nothing is trained on it any more. What landed stays where it is."""
     settings = _settings(dataset)
     demand_state(settings)
+    from mlops_assets.adapters.window_store import WindowStore
+
     if not WindowStore(settings.windows, read_dataset(settings.dataset)).remove(window):
         raise UserError(f"no window {window} is in use")
     typer.echo(f"{window} is out of use; `mlops quarantine requeue {window}` takes it up again")

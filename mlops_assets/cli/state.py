@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mlops_assets.adapters.files import write_atomically
+from mlops_assets.adapters.window_records import CURRENT
 from mlops_assets.cli.errors import UserError
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
@@ -65,7 +66,7 @@ def demand_own_state(settings: Settings) -> None:
             f"{settings.state} holds the loop of the dataset {other}, and {settings.dataset} is named {name}: "
             "name that dataset's contract (--dataset, MLOPS_DATASET), or set MLOPS_HOME to another folder"
         )
-    if not mark.exists() and any(settings.windows.glob("*/current.json")):
+    if not mark.exists() and any(settings.windows.glob(f"*/{CURRENT}")):
         raise UserError(
             f"{settings.state} was made by an earlier version, whose windows are stored otherwise: move it away, or "
             "set MLOPS_HOME to another folder (`mlops demo --fresh` forgets the demo's)"

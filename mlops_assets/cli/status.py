@@ -15,6 +15,7 @@ from mlops_assets.adapters.landing.requeue import Requeue
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
+from mlops_assets.adapters.window_records import LATEST
 from mlops_assets.cli import dagster_databases
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.history import WindowHistory, dagster_instance, window_histories
@@ -51,7 +52,7 @@ def read_status(settings: Settings) -> Status:
 
 def _as_in_use(window: WindowHistory, settings: Settings) -> WindowHistory:
     """What happened to it, unless someone took it out of use since (`mlops window remove`)."""
-    if window.running or window.rows is None or (settings.windows / window.window / "latest.json").exists():
+    if window.running or window.rows is None or (settings.windows / window.window / LATEST).exists():
         return window
     return replace(window, verdict="removed", fault=None, waits_for=None)
 

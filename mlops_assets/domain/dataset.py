@@ -45,6 +45,11 @@ class Feature(_Strict):
     new_categories: Literal["quarantine", "as_missing"] = "quarantine"
     """What becomes of a value that `categories` does not name: its row is set aside, or it is read as missing."""
 
+    @property
+    def described(self) -> str:
+        """The description with its unit."""
+        return f"{self.description} [{self.unit}]" if self.unit else self.description
+
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
         if self.type == "category":

@@ -16,8 +16,8 @@ import pytest
 
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import SourceDown
-from mlops_assets.adapters.window_records import DataWindow
-from mlops_assets.adapters.window_store import CLEAN, CURRENT, QUARANTINED, WindowStore
+from mlops_assets.adapters.window_records import CURRENT, DataWindow
+from mlops_assets.adapters.window_store import CLEAN, QUARANTINED, WindowStore
 from mlops_assets.checks.windows import row_results, window_results
 from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.domain.landing import SETTLED_SECONDS, next_to_take

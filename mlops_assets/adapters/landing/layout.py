@@ -5,7 +5,7 @@ Pure: it is told what is there, and opens nothing. Looking, and reading the file
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal
@@ -120,12 +120,7 @@ def find_windows(entries: Iterable[Entry], source: Source) -> tuple[dict[str, Fo
             _take_table(found, entry, source)
         else:
             _take_file(found, entry)
-    return dict(_in_order(windows)), ignored
-
-
-def _in_order(windows: dict[str, FoundWindow]) -> Iterator[tuple[str, FoundWindow]]:
-    for window in sorted(windows):
-        yield window, windows[window]
+    return dict(sorted(windows.items())), ignored
 
 
 def _is_passing(name: str) -> bool:

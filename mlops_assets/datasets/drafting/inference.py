@@ -97,7 +97,7 @@ def draft_contract(found: FoundData, name: str) -> Draft:
 
 def _surety(seen: SeenTables, target: Choice, yes: Sequence[str], inputs: Sequence[Column]) -> dict[str, float]:
     """How surely each input tells the target, in the newest window that has it."""
-    found = [(window, path) for window, path in seen.files_with(target.value)]
+    found = list(seen.files_with(target.value))
     if not found:
         return {}
     window, labels = found[-1]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import duckdb
 
-from mlops_assets.domain.sql import literal
+from mlops_assets.domain.csv_header import read_header
+from mlops_assets.domain.sql import literal, parquet_files, path_literal
 
 SUFFIXES = (".parquet", ".csv")
-DELIMITERS = ",;\t|"
 
 
 class DataUnreadable(ValueError):
@@ -48,11 +48,12 @@ def open_table(engine: duckdb.DuckDBPyConnection, path: Path) -> TableFile:
         texts = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(names)))
         # Lines that are no rows are quarantined when the window lands; here they say nothing.
         rows = (
-            f"read_csv({literal(str(path))}, auto_detect = false, header = true, delim = {literal(_delimiter(path))}, "
-            f"quote = '\"', escape = '\"', ignore_errors = true, columns = {{{texts}}}) AS t({columns})"
+            f"read_csv({path_literal(path)}, hive_partitioning = false, auto_detect = false, header = true, "
+            f"delim = {literal(_csv_header(path)[1])}, quote = '\"', escape = '\"', ignore_errors = true, "
+            f"columns = {{{texts}}}) AS t({columns})"
         )
         return TableFile(path, names, ("VARCHAR",) * len(names), rows)
-    rows = f"read_parquet({literal(str(path))}, hive_partitioning = false) AS t({columns})"
+    rows = f"{parquet_files(path)} AS t({columns})"
     types = tuple(kind for _, kind, *_ in engine.execute(f"DESCRIBE FROM {rows}").fetchall())
     return TableFile(path, names, types, rows)
 
@@ -64,7 +65,7 @@ def column_names(path: Path) -> tuple[str, ...]:
         DataUnreadable: it cannot be read, or has none.
     """
     try:
-        names = _csv_names(path) if path.suffix == ".csv" else _parquet_names(path)
+        names = tuple(_csv_header(path)[0]) if path.suffix == ".csv" else _parquet_names(path)
     except (OSError, UnicodeDecodeError, csv.Error, duckdb.Error) as error:
         reason = str(error).splitlines()[0]
         raise DataUnreadable(f"{path} cannot be read as {path.suffix[1:]}: {reason}") from error
@@ -75,23 +76,14 @@ def column_names(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _csv_names(path: Path) -> tuple[str, ...]:
+def _csv_header(path: Path) -> tuple[list[str], str]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return tuple(next(csv.reader(file, delimiter=_delimiter(path)), []))
-
-
-def _delimiter(path: Path) -> str:
-    """The one that makes the most of the first line; a comma where none does."""
-    fields = {}
-    for delimiter in DELIMITERS:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            fields[delimiter] = len(next(csv.reader(file, delimiter=delimiter), []))
-    return max(fields, key=lambda delimiter: fields[delimiter])
+        return read_header(file)
 
 
 def _parquet_names(path: Path) -> tuple[str, ...]:
     with duckdb.connect() as engine:
-        schema = engine.execute(f"SELECT name, num_children FROM parquet_schema({literal(str(path))})").fetchall()
+        schema = engine.execute(f"SELECT name, num_children FROM parquet_schema({path_literal(path)})").fetchall()
     # The schema is a tree, written depth first: names of nested fields are no columns.
     names: list[str] = []
     open_below = [schema[0][1] or 0]

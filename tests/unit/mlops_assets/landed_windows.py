@@ -8,8 +8,8 @@ import duckdb
 import pandas as pd
 
 from mlops_assets.adapters.landing.landed_window import FORMATS, ROWS, LandedWindow, TableFile, stamp_of
-from mlops_assets.adapters.window_records import DataWindow
-from mlops_assets.adapters.window_store import CLEAN, LATEST, QUARANTINED, WindowStore
+from mlops_assets.adapters.window_records import LATEST, DataWindow
+from mlops_assets.adapters.window_store import CLEAN, QUARANTINED, WindowStore
 
 WINDOW = "2013-01"
 

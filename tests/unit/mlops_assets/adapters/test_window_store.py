@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mlops_assets.adapters import window_store
 from mlops_assets.adapters.landing.landed_window import LandedWindow, SourceDown
-from mlops_assets.adapters.window_records import RecordInvalid
-from mlops_assets.adapters.window_store import CLEAN, CURRENT, LATEST, QUARANTINED, RECORD, WindowStore
+from mlops_assets.adapters.window_records import CURRENT, LATEST, RecordInvalid
+from mlops_assets.adapters.window_store import CLEAN, QUARANTINED, RECORD, WindowStore
 from mlops_assets.adapters.window_tables import read_tables
 from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowNameInvalid, split_of
 from tests.unit.mlops_assets.landed_windows import WINDOW, landed_window, table_of, take, write

@@ -262,3 +262,15 @@ def test_labels_that_have_not_come_for_the_newest_window_are_no_hindrance(tmp_pa
     assert (contract.target, contract.source.labels, contract.source.tables) == ("late", "labels", ("orders",))
     assert "says the target" in why_left_out(draft, "copied")
     assert "may come late" in why_left_out(draft, "said_by")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_path_is_no_pattern_when_a_contract_is_drafted(tmp_path: Path, suffix: str) -> None:
+    """Of `data1` the engine would say what the columns of `data[1]` hold."""
+    write(tmp_path / "data1" / f"2024-01.{suffix}", {**cases(), "amount": [1e6] * len(cases()["case_id"])})
+    write(
+        tmp_path / "data[1]" / f"2024-01.{suffix}", cases(amount=[5.5 + row for row in range(len(cases()["case_id"]))])
+    )
+    feature = contract_of(drafted(tmp_path / "data[1]")).features["amount"]
+    assert feature.range is not None
+    assert feature.range[1] < 1e6
