@@ -31,6 +31,7 @@ from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.datasets.contract import FLIGHTS, read_dataset
 from mlops_assets.domain import candidate, evaluation
+from mlops_assets.domain.importance import permutation_importance
 from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowUnfit
 from serving.release import TOLERANCE, Pointer
 
@@ -59,6 +60,7 @@ class Trained:
     scores: npt.NDArray[np.float64]
     """The exported model's."""
     metrics: evaluation.Metrics
+    importance: dict[str, float]
     production: evaluation.Metrics | None
 
 
@@ -121,7 +123,8 @@ def train(window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> T
     truth = validation[dataset.target].to_numpy(bool)
     pipeline = candidate.train(dataset, training)
     exported = candidate.export_onnx(pipeline)
-    scores = ServedModel(exported, features_of(dataset)).score(validation)
+    model = ServedModel(exported, features_of(dataset))
+    scores = model.score(validation)
     production = releases.production()
     return Trained(
         exported=exported,
@@ -129,6 +132,7 @@ def train(window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> T
         fitted=candidate.score(pipeline, dataset, validation),
         scores=scores,
         metrics=evaluation.evaluate(truth, scores),
+        importance=permutation_importance(model.score, validation, truth, dataset.features, seed=dataset.training.seed),
         production=evaluation.evaluate(truth, production.model.score(validation)) if production else None,
     )
 
@@ -168,6 +172,7 @@ def publish(trained: Trained, window: DataWindow, windows: WindowStore, releases
                 mlflow_run_id="",
             ),
             metrics=vars(trained.metrics),
+            importance=trained.importance,
         )
     releases.point_to(
         Pointer(

@@ -8,11 +8,13 @@ from mlops_assets.assets.performance import realised_performance
 from mlops_assets.assets.production import production_model
 from mlops_assets.assets.service import prediction_service
 from mlops_assets.assets.windows import data_window
+from mlops_assets.checks.drift import every_column_is_judged
 from mlops_assets.checks.service import service_answers_as_released
 from mlops_assets.checks.windows import window_checks
 from mlops_assets.config import Settings
-from mlops_assets.jobs import training_job, window_job
+from mlops_assets.jobs import drift_job, training_job, window_job
 from mlops_assets.resources import resources
+from mlops_assets.schedules.drift import drift_schedule
 from mlops_assets.sensors.drift import drift_sensor
 from mlops_assets.sensors.service import service_sensor
 from mlops_assets.sensors.windows import window_sensor
@@ -22,9 +24,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """The whole graph, wired by settings."""
     return dg.Definitions(
         assets=[data_window, drift_report, realised_performance, candidate_model, production_model, prediction_service],
-        asset_checks=[window_checks, service_answers_as_released],
-        jobs=[window_job, training_job],
+        asset_checks=[window_checks, every_column_is_judged, service_answers_as_released],
+        jobs=[window_job, drift_job, training_job],
         sensors=[window_sensor(settings), drift_sensor(settings), service_sensor(settings)],
+        schedules=[drift_schedule(settings)],
         resources=resources(settings),
     )
 

@@ -1,6 +1,8 @@
-"""The jobs that the sensors start. Their steps run in one process: a process of its own costs each step seconds."""
+"""What sensors and schedules start. A job's steps run in one process: a process of its own costs each step seconds."""
 
 import dagster as dg
+
+from mlops_assets.adapters.training_runs import LANE
 
 window_job = dg.define_asset_job(
     "window_job",
@@ -8,10 +10,16 @@ window_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="A landed window is validated and stored, its drift is measured, and how good the answers on it were.",
 )
+drift_job = dg.define_asset_job(
+    "drift_job",
+    selection=dg.AssetSelection.assets("drift_report"),
+    executor_def=dg.in_process_executor,
+    description="The drift of a window that is in use is measured anew, and decided on anew.",
+)
 training_job = dg.define_asset_job(
     "training_job",
     selection=dg.AssetSelection.assets("candidate_model", "production_model"),
-    tags={"mlops/lane": "training"},  # one at a time, see dagster.yaml
+    tags=LANE,
     executor_def=dg.in_process_executor,
     description="A candidate is trained and compared; what the gate lets through becomes production.",
 )

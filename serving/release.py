@@ -68,6 +68,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     features: tuple[Feature, ...]
     target: str
     metrics: dict[str, float]
+    importance: dict[str, float] = {}
+    """AUC that the model loses without a feature, by name; bundles of before have none."""
     training_windows: tuple[TrainingWindow, ...]
     validation_window: TrainingWindow
     dagster_run_id: str

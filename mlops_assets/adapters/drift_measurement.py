@@ -1,136 +1,212 @@
-"""Measures drift with Evidently: how far each column of a window moved from the reference.
+"""Measures a window's drift: which columns can be judged, from which distance on they drifted, what Evidently says.
 
-Here belongs the library. What the measurements lead to belongs to `mlops_assets.domain.drift`.
+Here belong the parts of a report put together. Evidently itself belongs to `evidently_report`, the rules of columns and
+of chance to `mlops_assets.domain`, what the measurements lead to to `mlops_assets.domain.drift`.
 """
 
-import os
-from dataclasses import dataclass
+import html as markup
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
+from mlops_assets.adapters.calibrations import calibrated
+from mlops_assets.adapters.evidently_report import Asked, run_report
+from mlops_assets.adapters.files import write_atomically
 from mlops_assets.domain.dataset import SCORES, Dataset
-from mlops_assets.domain.drift import ColumnDrift, drift_share
-
-if TYPE_CHECKING:
-    from evidently.core.metric_types import Metric
+from mlops_assets.domain.drift_calibration import MIN_KEYS, CalibratedColumn, Calibration, Sizes
+from mlops_assets.domain.drift_columns import ColumnDrift, Unusable, drift_share, is_value, why_unusable
 
 PREDICTION = SCORES
-MIN_VALUES = 30
-"""Fewer values than this in a column's sample say nothing about its distribution."""
-
-
-class DriftNotMeasured(Exception):
-    """Evidently's report lacks a number that was asked for."""
 
 
 @dataclass(frozen=True)
 class DriftMeasurement:
     """What was measured of a window against the reference."""
 
-    share: float
+    share: float | None
+    """None where there is not enough data."""
+    not_enough_data: str | None
+    """What is lacking."""
     sampled_rows: dict[str, int]
     """Rows of the samples, by `reference` and `current`."""
     columns: list[ColumnDrift]
-    target: ColumnDrift
-    prediction: ColumnDrift
+    """The features, in the contract's order; none where there are too few rows."""
+    target: ColumnDrift | None = None
+    prediction: ColumnDrift | None = None
+    """None where no model scored the samples."""
+    calibration: Calibration | None = None
+    """None in `raw` mode, and where there was nothing to calibrate."""
 
 
-def measure_drift(dataset: Dataset, *, reference: pd.DataFrame, current: pd.DataFrame, html: Path) -> DriftMeasurement:
-    """Compares two bounded samples and writes Evidently's report.
+def measure_drift(
+    dataset: Dataset,
+    *,
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    html: Path,
+    calibrations: Path | None = None,
+    importance: Mapping[str, float] | None = None,
+) -> DriftMeasurement:
+    """Compares two bounded samples and writes Evidently's page.
 
     Args:
         dataset: The contract, with the methods and thresholds.
-        reference: Rows that the production model learned from, with a column `prediction`: its scores on them.
+        reference: Rows that the production model learned from: row id, split key, features, target and, where a model
+            scored them, `prediction`. Their order says nothing.
         current: Rows of the window, likewise.
-        html: Where Evidently's page goes.
-
-    Raises:
-        DriftNotMeasured: a column that can be measured has no score.
+        html: Where the page goes.
+        calibrations: Folder where the calibrations of this reference are kept, if any.
+        importance: What the production model loses in AUC without a feature, by name.
     """
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    from evidently import DataDefinition, Report
-    from evidently import Dataset as EvidentlyDataset
-    from evidently.metrics import ValueDrift
-    from evidently.presets import DataDriftPreset
-
-    drift = dataset.drift
-    # Evidently raises for the whole report where one column is all null, so such columns are kept from it.
-    unusable = {
-        name: note
-        for name in (*dataset.features, dataset.target, PREDICTION)
-        if (note := _why_unusable(name, reference=reference, current=current))
+    # Sums of the same numbers in another order differ in the last bit, and a verdict might.
+    reference, current = (_ordered(frame, by=dataset.row_id) for frame in (reference, current))
+    rows = {"reference": len(reference), "current": len(current)}
+    if lacking := _too_little(dataset, reference, current):
+        _write_note(html, lacking)
+        return DriftMeasurement(None, lacking, rows, columns=[])
+    names = [*dataset.features, dataset.target]
+    names += [PREDICTION] if {PREDICTION} <= {*reference.columns} & {*current.columns} else []
+    usable, unusable = _sorted_out(dataset, names, reference, current)
+    calibration = None
+    if usable and dataset.drift.mode == "calibrated":
+        sizes = Sizes(rows=len(current), keys=int(current[dataset.split_by].nunique()))
+        calibration = calibrated(calibrations, dataset, reference, usable, current=sizes)
+    measured = _measured(dataset, usable, calibration, reference=reference, current=current, html=html)
+    known = importance or {}
+    found = {
+        name: replace(measured[name] if name in measured else unusable[name], importance=known.get(name))
+        for name in names
     }
-    numeric = [name for name in dataset.numeric if name not in unusable]
-    categorical = [name for name in dataset.categorical if name not in unusable]
-    scores: dict[str, float] = {}
-    metrics: list[Metric | DataDriftPreset] = []
-    if numeric or categorical:
-        metrics.append(
-            DataDriftPreset(
-                columns=[*numeric, *categorical],
-                drift_share=drift.drift_share_threshold,
-                num_method=drift.numeric_method,
-                num_threshold=drift.numeric_threshold,
-                cat_method=drift.category_method,
-                cat_threshold=drift.category_threshold,
-            )
-        )
-    if dataset.target not in unusable:
-        metrics.append(
-            ValueDrift(column=dataset.target, method=drift.category_method, threshold=drift.category_threshold)
-        )
-        categorical.append(dataset.target)
-    if PREDICTION not in unusable:
-        metrics.append(ValueDrift(column=PREDICTION, method=drift.numeric_method, threshold=drift.numeric_threshold))
-        numeric.append(PREDICTION)
-    html.parent.mkdir(parents=True, exist_ok=True)
-    if not metrics:
-        html.write_text("<!doctype html><p>No column could be measured: the samples hold too few values.")
-    else:
-        definition = DataDefinition(numerical_columns=numeric, categorical_columns=categorical)
-        columns = [*numeric, *categorical]
-        snapshot = Report(metrics).run(
-            current_data=EvidentlyDataset.from_pandas(_plain(current[columns]), data_definition=definition),
-            reference_data=EvidentlyDataset.from_pandas(_plain(reference[columns]), data_definition=definition),
-        )
-        snapshot.save_html(str(html))
-        scores = {
-            metric["config"]["column"]: float(metric["value"])
-            for metric in snapshot.dict()["metrics"]
-            if metric["config"]["type"] == "evidently:metric_v2:ValueDrift"
-        }
-
-    def column_drift(name: str, *, is_category: bool) -> ColumnDrift:
-        if name not in unusable and name not in scores:
-            raise DriftNotMeasured(f"Evidently's report has no score for the column {name!r}")
-        return ColumnDrift(
-            column=name,
-            method=drift.category_method if is_category else drift.numeric_method,
-            score=scores.get(name),
-            threshold=drift.category_threshold if is_category else drift.numeric_threshold,
-            note=unusable.get(name, ""),
-        )
-
-    features = [column_drift(name, is_category=f.type == "category") for name, f in dataset.features.items()]
+    columns = [found[name] for name in dataset.features]
+    lacking = None
+    if all(column.counts_as_drifted is None for column in columns):
+        lacking = "no column can be judged: " + "; ".join(f"{column.column}: {column.reason}" for column in columns)
     return DriftMeasurement(
-        share=drift_share(features),
-        sampled_rows={"reference": len(reference), "current": len(current)},
-        columns=features,
-        target=column_drift(dataset.target, is_category=True),
-        prediction=column_drift(PREDICTION, is_category=False),
+        share=None if lacking else drift_share(columns),
+        not_enough_data=lacking,
+        sampled_rows=rows,
+        columns=columns,
+        target=found[dataset.target],
+        prediction=found.get(PREDICTION),
+        calibration=calibration,
     )
 
 
-def _why_unusable(name: str, *, reference: pd.DataFrame, current: pd.DataFrame) -> str | None:
+def _ordered(frame: pd.DataFrame, *, by: str) -> pd.DataFrame:
+    """Rows by their id; one that came back in another window stands in an order of its values."""
+    settled = frame.iloc[np.argsort(pd.util.hash_pandas_object(frame, index=False).to_numpy(), kind="stable")]
+    return settled.sort_values(by, kind="stable", ignore_index=True)
+
+
+def _too_little(dataset: Dataset, reference: pd.DataFrame, current: pd.DataFrame) -> str | None:
+    """What both samples as a whole lack, or None."""
+    least = dataset.drift.min_rows
     for role, frame in (("reference", reference), ("current window", current)):
-        if (values := int(frame[name].notna().sum())) < MIN_VALUES:
-            return f"{values} values in the sample of the {role}, {MIN_VALUES} are needed"
+        if len(frame) < least:
+            return f"{len(frame)} rows in the {role}, the contract asks for {least} (`[drift] min_rows`)"
+    keys = reference[dataset.split_by].nunique()
+    if keys < MIN_KEYS and dataset.drift.mode == "calibrated":
+        return (
+            f"the reference has {keys} split keys (`{dataset.split_by}`), {MIN_KEYS} are needed to tell drift from "
+            "chance: rows that share one are not independent; more `train_windows` have more keys"
+        )
     return None
 
 
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Float64 numbers: Evidently's histograms round float32 bounds to values outside their own range."""
-    numbers = {name: "float64" for name, kind in frame.dtypes.items() if kind == "float32"}
-    return frame.astype(numbers)
+def _sorted_out(
+    dataset: Dataset, names: list[str], reference: pd.DataFrame, current: pd.DataFrame
+) -> tuple[list[CalibratedColumn], dict[str, ColumnDrift]]:
+    """The columns that can be judged, and what is said of the others."""
+    usable, unusable = [], {}
+    chance = dataset.drift.false_alarm_rate / len(names)  # any of them may be odd
+    for name in names:
+        column = _as_contracted(dataset, name)
+        found = why_unusable(reference.get(name), current.get(name), is_category=column.is_category, chance=chance)
+        if found is None:
+            usable.append(column)
+        else:
+            unusable[name] = _unusable(dataset, column, found)
+    return usable, unusable
+
+
+def _as_contracted(dataset: Dataset, name: str) -> CalibratedColumn:
+    drift = dataset.drift
+    is_category = name == dataset.target or name in dataset.categorical
+    return CalibratedColumn(
+        name=name,
+        method=drift.category_method if is_category else drift.numeric_method,
+        threshold=drift.category_threshold if is_category else drift.numeric_threshold,
+        is_category=is_category,
+        in_share=name in dataset.features,
+    )
+
+
+def _unusable(dataset: Dataset, column: CalibratedColumn, found: Unusable) -> ColumnDrift:
+    counts = found.changed and dataset.drift.unusable == "drifted"
+    return ColumnDrift(
+        column.name,
+        "unusable",
+        method=column.method if dataset.drift.mode == "calibrated" else "",
+        counts_as_drifted=True if counts else None,
+        reason=found.reason,
+    )
+
+
+def _measured(
+    dataset: Dataset,
+    columns: list[CalibratedColumn],
+    calibration: Calibration | None,
+    *,
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    html: Path,
+) -> dict[str, ColumnDrift]:
+    """What Evidently says of the columns."""
+    if not columns:
+        _write_note(html, "no column can be judged")
+        return {}
+    asked = [Asked(column.name, column.is_category, in_preset=column.in_share) for column in columns]
+    if calibration is not None:
+        thresholds = {
+            column.name: calibration.threshold(column, values=int(is_value(current[column.name]).sum()))
+            for column in columns
+        }
+        asked = [
+            replace(one, method=column.method, threshold=thresholds[column.name])
+            for one, column in zip(asked, columns, strict=True)
+        ]
+    scored = run_report(
+        asked,
+        reference=reference,
+        current=current,
+        drift_share_threshold=dataset.drift.drift_share_threshold,
+        html=html,
+    )
+    found = {}
+    for column in columns:
+        of_column = scored[column.name]
+        if not math.isfinite(of_column.score):
+            found[column.name] = _unusable(
+                dataset, column, Unusable(f"Evidently measures {of_column.score}", changed=True)
+            )
+            continue
+        limit = of_column.threshold if calibration is None else column.threshold
+        found[column.name] = ColumnDrift(
+            column.name,
+            "drifted" if of_column.drifted else "stable",
+            method=column.method if calibration else of_column.method,
+            score=of_column.score,
+            threshold=of_column.threshold,
+            times_limit=None if "p_value" in of_column.method else of_column.score / limit,
+            counts_as_drifted=of_column.drifted,
+        )
+    return found
+
+
+def _write_note(html: Path, said: str) -> None:
+    html.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(html, f"<!doctype html><p>Not enough data: {markup.escape(said)}".encode())

@@ -112,6 +112,10 @@ class ReleaseStore:
         """How long ago the pointer was replaced last; `now` is in seconds since the epoch."""
         return now - (self.folder / release.POINTER).stat().st_mtime
 
+    def calibrations(self, model_version: int) -> Path:
+        """Folder for the calibrations of drift from this version: made from what it learned from, they go with it."""
+        return self.folder / f"{model_version}.calibrations"
+
     def cases(self, model_version: int) -> list[Case]:
         """A published bundle's rows with known answers."""
         return release.read_cases(self.folder / str(model_version))
@@ -176,6 +180,7 @@ def write_bundle(
     dataset: Dataset,
     lineage: Lineage,
     metrics: Mapping[str, float],
+    importance: Mapping[str, float],
 ) -> str:
     """Fills an empty folder with a bundle.
 
@@ -190,6 +195,7 @@ def write_bundle(
         features=features_of(dataset),
         target=dataset.target,
         metrics=dict(metrics),
+        importance=dict(importance),
         training_windows=tuple(TrainingWindow(*pair) for pair in lineage.training_windows.items()),
         validation_window=TrainingWindow(*lineage.validation_window),
         dagster_run_id=lineage.dagster_run_id,

@@ -1,8 +1,9 @@
 """The window store: landed windows become data windows, and bounded frames are drawn from them.
 
 A data window is a folder `<window>/<data version>/` with `clean.parquet`, `quarantined.parquet` and `window.json`, and
-never changes. Beside it `latest.json` says what landed last and whether it is fit, `current.json` which version is to
-be used. Reading and judging rows belongs to `window_tables` and `window_rows`; pandas appears in bounded frames alone.
+never changes; a large one also keeps a sample. Beside it `latest.json` says what landed last and whether it is fit,
+`current.json` which version is to be used. Reading and judging rows belongs to `window_tables` and `window_rows`,
+samples to `window_sample`; pandas appears in bounded frames alone.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from mlops_assets.adapters.window_records import (
     read_record,
 )
 from mlops_assets.adapters.window_rows import count_new_categories, write_rows
+from mlops_assets.adapters.window_sample import SAMPLE, draw_order, rows_to_draw_from, write_sample
 from mlops_assets.adapters.window_tables import read_tables
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.row_rules import LINE_UNREADABLE, row_rules
@@ -42,7 +44,11 @@ from mlops_assets.domain.windows import (
 
 CLEAN, QUARANTINED, RECORD = "clean.parquet", "quarantined.parquet", "window.json"
 FORMAT = 3
-"""Grows when the same landed bytes come to be stored otherwise, so that no version is of two kinds."""
+"""Grows when the same landed bytes come to be stored otherwise, so that no version is of two kinds.
+
+A sample makes no other kind: the same rows are drawn without it, only slower. A new version of every window would look
+like new data to a training.
+"""
 
 
 class WindowStore:
@@ -150,14 +156,17 @@ class WindowStore:
             A frame with row id, split key, target and features: numbers and booleans float32, categories and ids str,
             null as NaN in numbers and None in categories; the target bool where `labelled`, else bool or None.
         """
-        files = [self._folder(window) / version / CLEAN for window, version in versions.items()]
+        files = [
+            rows_to_draw_from(self._folder(window) / version / CLEAN, max_rows=max_rows, labelled=labelled)
+            for window, version in versions.items()
+        ]
         conditions = [f"{SPLIT_COLUMN} = {literal(split)}"] if split else []
         conditions += [f"{quoted(self.dataset.target)} IS NOT NULL"] if labelled else []
         row_id = quoted(self.dataset.row_id)
         # An id may come back in another window: then the file, that is the window, settles the order.
         drawn = (
             f"SELECT * FROM {parquet_files(*files, file_column='_file')} WHERE {' AND '.join(conditions) or 'true'} "
-            f"ORDER BY md5({row_id}), {row_id}, _file LIMIT {max_rows:d}"
+            f"ORDER BY {draw_order(self.dataset)}, _file LIMIT {max_rows:d}"
         )
         with engine(self.folder) as connection:
             ordered = f"SELECT * EXCLUDE ({SPLIT_COLUMN}, _file) FROM ({drawn}) ORDER BY {row_id}, _file"
@@ -200,6 +209,7 @@ class WindowStore:
             counts = write_rows(
                 connection, reading, self.dataset, clean=folder / CLEAN, quarantined=folder / QUARANTINED, of=name
             )
+            write_sample(connection, self.dataset, counts, clean=folder / CLEAN, sample=folder / SAMPLE, of=name)
             kinds = {rule.reason: rule.kind for rule in [LINE_UNREADABLE, *row_rules(self.dataset)]}
             stored = DataWindow(
                 window=landed.window,

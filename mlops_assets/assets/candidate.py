@@ -1,6 +1,6 @@
 """`candidate_model`: a model trained on the newest windows, and what the gate saw of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,11 +23,14 @@ from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.checks.candidate import GATE, gate_results, no_gate_results, side_by_side
 from mlops_assets.domain import candidate, evaluation
 from mlops_assets.domain.gate import Evidence, Production, Scored, refusals
+from mlops_assets.domain.importance import permutation_importance
 from mlops_assets.domain.windows import TRAIN, VALIDATION, missing_labels
 from mlops_assets.partitions import window_partitions
 from serving.release import TOLERANCE
 
 CASES = 50
+IMPORTANCE = dg.TableSchema([dg.TableColumn("feature"), dg.TableColumn("auc_lost", "float")])
+"""Given, as Dagster cannot find the columns of a table without rows."""
 
 
 @dg.asset(
@@ -54,7 +57,7 @@ def candidate_model(
     """
     window = _usable_window(windows, context.partition_key)
     try:
-        evidence, pictures = _train_and_compare(context, window, windows, releases, registry, mlflow)
+        evidence, importance, pictures = _train_and_compare(context, window, windows, releases, registry, mlflow)
     except (candidate.NotTrainable, evaluation.NotComparable) as error:
         context.log.warning(f"window {window.window}: {error}")
         yield from no_gate_results(str(error))
@@ -66,6 +69,7 @@ def candidate_model(
             "model_version": evidence.candidate.version,
             "auc": evidence.candidate.auc,
             "side_by_side": side_by_side(evidence),
+            "importance": _importance_table(importance),
             "training_rows": evidence.training_rows,
             "validation_rows": evidence.validation_rows,
             "training_windows": dg.MetadataValue.json(evidence.training_windows),
@@ -102,8 +106,12 @@ def _train_and_compare(
     releases: ReleaseStore,
     registry: ModelRegistry,
     mlflow: TrackedRun,
-) -> tuple[Evidence, dict[str, str]]:
-    """Trains, exports, scores beside production, registers; gives what the gate saw, and its pictures."""
+) -> tuple[Evidence, dict[str, float], dict[str, str]]:
+    """Trains, exports, scores beside production, registers.
+
+    Returns:
+        What the gate saw, the features' importance, and pictures.
+    """
     dataset = windows.dataset
     versions = {part.window: part.data_version for part in windows.training_windows(window.window)}
     rows = dataset.training.max_rows
@@ -113,9 +121,11 @@ def _train_and_compare(
 
     pipeline = candidate.train(dataset, training)
     exported = candidate.export_onnx(pipeline)
-    scores = {"candidate": ServedModel(exported, features_of(dataset)).score(validation)}
+    model = ServedModel(exported, features_of(dataset))
+    scores = {"candidate": model.score(validation)}
     fitted = candidate.score(pipeline, dataset, validation)
     metrics = evaluation.evaluate(truth, scores["candidate"])
+    importance = permutation_importance(model.score, validation, truth, dataset.features, seed=dataset.training.seed)
     production = None
     if (released := releases.production()) is not None:
         if lacking := missing_inputs(released.model, dataset):
@@ -162,6 +172,7 @@ def _train_and_compare(
                 mlflow_run_id=registered.mlflow_run_id,
             ),
             metrics=vars(metrics),
+            importance=importance,
         )
         registry.log_bundle(registered, Path(folder))
     evidence = Evidence(
@@ -194,4 +205,12 @@ def _train_and_compare(
             y="observed share",
         ),
     }
-    return evidence, pictures
+    return evidence, importance, pictures
+
+
+def _importance_table(importance: Mapping[str, float]) -> dg.MetadataValue:
+    """AUC that the model loses without a feature, the most important first."""
+    ranked = sorted(importance.items(), key=lambda item: -item[1])
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"feature": feature, "auc_lost": round(lost, 4)}) for feature, lost in ranked], IMPORTANCE
+    )

@@ -104,7 +104,9 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
     )
     candidate = newest_report(instance, "candidate_model", window)
     evidence = evidence_of(candidate) if candidate else None
-    if candidate is None or evidence is None or candidate.storage_id < drift.storage_id:
+    # A report that asks for a training waits for its own; one that asks for none leaves the last candidate's verdict.
+    since = drift if history.trains else data
+    if candidate is None or evidence is None or candidate.storage_id < since.storage_id:
         if running is not None or not runs or runs[0].job_name != training_job.name:
             return history
         # A training that ends without a candidate has found the models not comparable: its checks are red.

@@ -106,6 +106,43 @@ def status(
 
 
 @app.command()
+def explain(
+    window: Annotated[str, typer.Argument(help="The window's name.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+) -> None:
+    """Say what happened to a window, and why: its rows, its drift, the decision, the training, the gate."""
+    from mlops_assets.cli.explain import explanation_view
+    from mlops_assets.cli.explanation import read_explanation
+
+    read = read_explanation(_settings(dataset, source), window)
+    if as_json:
+        typer.echo(json.dumps(read, indent=2))
+    else:
+        _console().print(explanation_view(read))
+
+
+@app.command()
+def drift(
+    reference: Annotated[str, typer.Argument(help="The window that is compared with.")],
+    current: Annotated[str, typer.Argument(help="The window that is compared.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+) -> None:
+    """Compare two stored windows: their quality side by side, and the drift from one to the other. Trains nothing."""
+    from mlops_assets.cli.drift import compare, show
+
+    settings = _settings(dataset, source)
+    comparison = compare(settings, reference, current)
+    if as_json:
+        typer.echo(json.dumps(comparison.as_json(), indent=2))
+    else:
+        show(comparison, read_dataset(settings.dataset), _console())
+
+
+@app.command()
 def checks(
     folder: Annotated[
         Path | None, typer.Option(help="Windows to run on; small ones of the flights by default.")

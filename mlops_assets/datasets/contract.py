@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from mlops_assets.domain.dataset import Dataset, Drift, Feature, Gate, Limits, Source, Training
+from mlops_assets.domain.dataset import Dataset, Drift, Feature, Gate, Limits, Retraining, Source, Training
 
 UNKNOWN_KEY = "Extra inputs are not permitted"
 """Pydantic's words."""
@@ -60,6 +60,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         "features": Feature,
         "limits": Limits,
         "drift": Drift,
+        "retraining": Retraining,
         "training": Training,
         "gate": Gate,
         "source": Source,

@@ -81,17 +81,52 @@ class Limits(_Strict):
     """Training and gate wait until so many of the clean rows have a label: early labels are seldom typical ones."""
 
 
-class Drift(_Strict):
-    """How drift is measured, and how much of it retrains."""
+MAX_SAMPLE_ROWS = 50_000
+"""Most rows of a sample that a drift report is made of; so many are kept beside each window, ready to be read."""
 
+
+class Drift(_Strict):
+    """How drift is measured, and how much of it is drift."""
+
+    mode: Literal["calibrated", "raw"] = "calibrated"
+    """`raw` is Evidently's preset as it comes: its choice of methods and thresholds, which depends on the rows."""
     drift_share_threshold: Share = 0.3
-    """A share of drifted columns that exceeds this (strictly) starts a training."""
-    sample_rows: Annotated[int, Field(ge=100)] = 5_000
+    """A window has drifted where its share of drifted columns exceeds this (strictly)."""
+    false_alarm_rate: Annotated[float, Field(ge=0.005, le=0.2)] = 0.01
+    """How often chance alone may exceed `drift_share_threshold`, at the window's size."""
+    sample_rows: Annotated[int, Field(ge=100, le=MAX_SAMPLE_ROWS)] = 20_000
     """Rows drawn from the reference and from the current window, by a stable hash of the row id."""
+    min_rows: Annotated[int, Field(ge=30)] = 100
+    """Fewer rows than this, of either, are not enough data: neither drift nor no drift."""
+    unusable: Literal["drifted", "left_out"] = "drifted"
+    """What a column counts as that can no longer be judged; one that never could be is always left out."""
     numeric_method: NumericMethod = "wasserstein"
     numeric_threshold: Annotated[float, Field(gt=0)] = 0.1
+    """Distance that matters; what chance makes at the window's size is put on top of it, never below."""
     category_method: CategoryMethod = "jensenshannon"
     category_threshold: Annotated[float, Field(gt=0)] = 0.1
+
+
+class Retraining(_Strict):
+    """Which drift is answered by a training."""
+
+    drifted_windows: Annotated[int, Field(ge=1)] = 1
+    """So many of the last `of_last` windows, the newest among them, must have drifted."""
+    of_last: Annotated[int, Field(ge=1)] = 1
+    cooldown_windows: Annotated[int, Field(ge=0)] = 0
+    """After a training, drift in so many windows starts no other."""
+    budget_trainings: Annotated[int, Field(ge=1)] | None = None
+    """The loop starts no more trainings than this within `budget_days`; no limit where none is named."""
+    budget_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.drifted_windows > self.of_last:
+            raise ValueError(
+                f"`drifted_windows` is {self.drifted_windows}, of the last {self.of_last} windows (`of_last`): "
+                "so many can never drift"
+            )
+        return self
 
 
 class Training(_Strict):
@@ -168,6 +203,7 @@ class Dataset(_Strict):
     features: Annotated[dict[str, Feature], Field(min_length=1)]
     limits: Limits = Limits()
     drift: Drift = Drift()
+    retraining: Retraining = Retraining()
     training: Training = Training()
     gate: Gate = Gate()
 
@@ -253,7 +289,7 @@ class Dataset(_Strict):
 
         Words (descriptions, units), limits and thresholds are not part of it: changing those changes no row.
         """
-        words = {"name", "description", "limits", "drift", "training", "gate", "features"}
+        words = {"name", "description", "limits", "drift", "retraining", "training", "gate", "features"}
         asked = {"source": {"window_column", "updated_at"}}
         roles = self.model_dump_json(exclude={**dict.fromkeys(words, True), **asked})
         features = [

@@ -1,11 +1,16 @@
 """`drift_sensor`: follows the drift reports, and trains a candidate where one asks for it."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.scheduler.instigation import SensorInstigatorData
 
+from mlops_assets.adapters.event_log import reported_value
+from mlops_assets.adapters.training_runs import ANSWERS_TAG, trainings_started
 from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import read_dataset
+from mlops_assets.domain.drift import over_budget
 from mlops_assets.jobs import training_job
 from mlops_assets.partitions import window_partitions
 from mlops_assets.sensors.watching import watch
@@ -14,8 +19,8 @@ NAME = "drift_sensor"
 DRIFT_REPORT = dg.AssetKey("drift_report")
 SAYS_NOTHING = "says nothing"
 """The decision of a report that holds none."""
-ANSWERS_TAG = "mlops/drift_report"
-"""On a training: the storage id of the report that it answers."""
+NAMED_COLUMNS = 5
+"""So many of the drifted columns are named on the training that answers the report, those that matter most."""
 
 
 def drift_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -35,7 +40,7 @@ def drift_sensor(settings: Settings) -> dg.SensorDefinition:
         reports = watch(look, seconds=settings.watch_seconds)
         if not reports:
             return dg.SkipReason("no new drift report")
-        answers = [(report, answer_of(report)) for report in reports]
+        answers = _within_budget(context.instance, settings, [(report, answer_of(report)) for report in reports])
         said = "; ".join(f"{report.partition_key}: {answer.decision}: {answer.reason}" for report, answer in answers)
         context.log.info(said)
         for _, answer in answers:
@@ -71,6 +76,27 @@ def answer_of(report: dg.EventLogRecord) -> Answer:
         said = f"the drift report of {report.partition_key} says no {min(lacking)}: materialize drift_report of it anew"
         return Answer(SAYS_NOTHING, said, None)
     return Answer(str(metadata["decision"].value), str(metadata["reason"].value), str(metadata["trains"].value) or None)
+
+
+def _within_budget(
+    instance: dg.DagsterInstance, settings: Settings, answers: list[tuple[dg.EventLogRecord, Answer]]
+) -> list[tuple[dg.EventLogRecord, Answer]]:
+    """The same, without the trainings that the budget has no place for.
+
+    A report is decided on by the trainings before it; those of a backfill are made side by side, and each would count
+    on the same place. Here they pass one by one. A first model needs no place, as in `decide`.
+    """
+    policy, now = read_dataset(settings.dataset).retraining, datetime.now(UTC)
+    trainings = trainings_started(instance, policy, now=now)
+    kept = []
+    for report, answer in answers:
+        is_limited = answer.trains is not None and answer.decision != "first"
+        if is_limited and (said := over_budget(policy, trainings, window=str(report.partition_key))):
+            answer = Answer("over budget", f"{answer.reason}, but {said}", None)
+        if answer.trains:
+            trainings.append(now)
+        kept.append((report, answer))
+    return kept
 
 
 def unanswered_report(instance: dg.DagsterInstance) -> str | None:
@@ -117,5 +143,17 @@ def _training(report: dg.EventLogRecord, answer: Answer) -> dg.RunRequest:
             ANSWERS_TAG: str(report.storage_id),
             "mlops/decision": answer.decision,
             "mlops/reason": answer.reason,
+            **_numbers(report),
         },
     )
+
+
+def _numbers(report: dg.EventLogRecord) -> dict[str, str]:
+    """What a report measured, as far as it measured anything."""
+    tags, share, columns = {}, reported_value(report, "drift_share"), reported_value(report, "columns")
+    if isinstance(share, float):
+        tags["mlops/drift_share"] = f"{share:.4f}"
+    if isinstance(columns, dg.TableMetadataValue):
+        drifted = [str(record.data["column"]) for record in columns.records if record.data.get("verdict") == "drifted"]
+        tags["mlops/drifted_columns"] = ", ".join(drifted[:NAMED_COLUMNS])
+    return tags

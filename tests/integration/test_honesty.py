@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -146,10 +147,15 @@ def _clean(loop: Loop, window: str) -> pd.DataFrame:
 
 def _record_drift(patch: pytest.MonkeyPatch, seen: Seen) -> None:
     def recorded_measure(
-        dataset: Dataset, *, reference: pd.DataFrame, current: pd.DataFrame, html: Path
+        dataset: Dataset,
+        *,
+        reference: pd.DataFrame,
+        current: pd.DataFrame,
+        html: Path,
+        **others: Any,  # noqa: ANN401
     ) -> DriftMeasurement:
         seen.reference.append(reference)
-        return measure_drift(dataset, reference=reference, current=current, html=html)
+        return measure_drift(dataset, reference=reference, current=current, html=html, **others)
 
     patch.setattr(drift_asset, "measure_drift", recorded_measure)
 

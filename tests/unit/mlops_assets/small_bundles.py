@@ -26,6 +26,7 @@ def small_bundle(folder: Path, version: int, *, model: bytes = b"a model", cases
             dagster_run_id="run",
             mlflow_run_id=f"mlflow-{version}",
         ),
+        importance={},
         metrics={"auc": 0.7},
     )
 

@@ -118,6 +118,18 @@ def test_a_bundle_from_before_open_categories_is_read_as_strict(releases: Path) 
     assert {feature.new_categories for feature in manifest.features} == {"quarantine"}
 
 
+def test_a_bundle_from_before_importance_is_read_without_any(releases: Path) -> None:
+    """Prevents that production of an earlier release is no longer served, or drift from it no longer measured."""
+    bundle = write_bundle(releases, 1)
+    change_manifest(bundle, importance={"hour": 0.125})
+    assert read_manifest(bundle).importance == {"hour": 0.125}
+    content = json.loads((bundle / MANIFEST).read_bytes())
+    del content["importance"]
+    (bundle / MANIFEST).write_text(json.dumps(content))
+    pointer = promote(releases, 1, epoch=1)
+    assert verify(bundle, manifest_sha256=pointer.manifest_sha256, model_version=1).importance == {}
+
+
 def test_no_pointer_is_none_and_a_truncated_one_an_error(releases: Path) -> None:
     """Prevents that a broken pointer passes for none."""
     assert read_pointer(releases) is None

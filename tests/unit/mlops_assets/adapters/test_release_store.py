@@ -130,6 +130,7 @@ def test_the_service_answers_a_bundle_with_booleans_and_new_values(releases: Rel
         cases=cases_of(OPEN, frame, answers),
         dataset=OPEN,
         lineage=Lineage("small", 1, {"2013-01": "aaaa"}, ("2013-02", "bbbb"), "run", "mlflow"),
+        importance={"amount": 0.125},
         metrics={},
     )
     releases.publish(tmp_path / "open", model_version=1, manifest_sha256=sha)
@@ -263,6 +264,36 @@ def test_production_is_scored_only_when_it_is_whole(releases: ReleaseStore, tmp_
     (releases.folder / "1" / release.MODEL).write_bytes(b"other")
     with pytest.raises(ReleaseInvalid, match=release.MODEL):
         releases.production()
+
+
+def test_production_says_how_much_it_needs_each_feature(releases: ReleaseStore, tmp_path: Path) -> None:
+    """What drifted is ranked by it, months after the training; a feature that misleads is below 0."""
+    (tmp_path / "new").mkdir()
+    sha = write_bundle(
+        tmp_path / "new",
+        model=export_onnx(train(DATASET, as_drawn(small_frame(100)))),
+        cases=[],
+        dataset=DATASET,
+        lineage=Lineage("small", 1, {"2013-01": "aaaa"}, ("2013-02", "bbbb"), "run", "mlflow"),
+        metrics={"auc": 0.7},
+        importance={"visits": 0.0625, "amount": -0.001},
+    )
+    releases.publish(tmp_path / "new", model_version=1, manifest_sha256=sha)
+    releases.point_to(pointer(1, 1, sha))
+    production = releases.production()
+    assert production is not None
+    assert production.manifest.importance == {"visits": 0.0625, "amount": -0.001}
+
+
+def test_calibrations_lie_beside_the_bundles(releases: ReleaseStore, bundle: Path) -> None:
+    """In a bundle, such a folder would be a file that the manifest does not name, and end the service."""
+    releases.publish(bundle, model_version=1, manifest_sha256=sha_of(bundle))
+    folders = {releases.calibrations(version) for version in (1, 2, 11)}
+    assert len(folders) == 3
+    for folder in folders:
+        assert folder.parent == releases.folder
+        folder.mkdir()
+    assert releases.holds(1, manifest_sha256=sha_of(bundle))
 
 
 def test_a_frame_of_another_order_or_index_scores_the_same() -> None:

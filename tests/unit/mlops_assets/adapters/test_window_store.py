@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from mlops_assets.adapters import window_store
 from mlops_assets.adapters.landing.landed_window import LandedWindow, SourceDown
-from mlops_assets.adapters.window_records import CURRENT, LATEST, RecordInvalid
+from mlops_assets.adapters.window_records import CURRENT, LATEST, DataWindow, RecordInvalid
+from mlops_assets.adapters.window_sample import SAMPLE
 from mlops_assets.adapters.window_store import CLEAN, QUARANTINED, RECORD, WindowStore
 from mlops_assets.adapters.window_tables import read_tables
+from mlops_assets.domain.dataset import MAX_SAMPLE_ROWS
 from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowNameInvalid, split_of
 from tests.unit.mlops_assets.landed_windows import WINDOW, landed_window, table_of, take, write
 from tests.unit.mlops_assets.small_windows import land, land_small, small_contract, small_dataset, small_frame
@@ -191,7 +193,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_window(
     assert len(table_of(store, stored)) == stored.counts.clean == 120
 
 
-@pytest.mark.parametrize("step", ["read_tables", "write_rows", "count_new_categories"])
+@pytest.mark.parametrize("step", ["read_tables", "write_rows", "write_sample", "count_new_categories"])
 @pytest.mark.parametrize("failure", [duckdb.IOException, KeyboardInterrupt])
 def test_a_take_that_is_cut_off_leaves_nothing_and_changes_nothing(
     store: WindowStore,
@@ -362,6 +364,63 @@ def test_an_id_that_comes_back_each_month_does_not_leave_the_order_to_chance(tmp
             pd.testing.assert_frame_equal(store.draw(other, split=None, max_rows=max_rows), first)
     amounts = np.concatenate([small_frame(rows, seed=month)["amount"].to_numpy("float32") for month in (1, 2, 3)])
     assert np.array_equal(first["amount"].to_numpy(), amounts.reshape(3, rows).T.ravel())
+
+
+# Windows so large that they keep a sample.
+
+
+@pytest.fixture(scope="module")
+def large_landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A landed file of 120,000 rows; every other one has a label."""
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "SELECT 'r' || i AS case_id, 'c' || i // 3 AS customer, CASE WHEN i % 2 = 0 THEN i % 6 = 0 END AS late, "
+            "i / 1000 AS amount, i % 20 AS visits, nullif(i % 90, 0) AS age, 'red' AS colour, NULL::VARCHAR AS plan "
+            "FROM range(120_000) AS made(i)"
+        ).df()
+    return land(tmp_path_factory.mktemp("landing") / "2013-01.parquet", rows)
+
+
+@pytest.fixture
+def large(store: WindowStore, large_landed: Path) -> DataWindow:
+    """That window as it is stored."""
+    return take(store, large_landed)
+
+
+@pytest.mark.parametrize("split", [None, TRAIN, VALIDATION])
+def test_a_draw_from_a_large_window_reads_no_more_than_its_sample(
+    store: WindowStore, large: DataWindow, split: str | None
+) -> None:
+    """Drift would else cost more with each row; and the rows must be those that all of them would give."""
+    folder, version = store.folder / WINDOW / large.data_version, {WINDOW: large.data_version}
+    (folder / CLEAN).rename(folder / "aside")
+    drawn = [store.draw(version, split=split, max_rows=rows) for rows in (1000, MAX_SAMPLE_ROWS)]
+    (folder / "aside").rename(folder / CLEAN)
+    (folder / SAMPLE).unlink()
+    for rows, frame in zip((1000, MAX_SAMPLE_ROWS), drawn, strict=True):
+        pd.testing.assert_frame_equal(store.draw(version, split=split, max_rows=rows), frame)
+
+
+@pytest.mark.parametrize(
+    ("max_rows", "labelled", "rows"),
+    [(MAX_SAMPLE_ROWS + 1, False, MAX_SAMPLE_ROWS + 1), (MAX_SAMPLE_ROWS, True, MAX_SAMPLE_ROWS)],
+)
+def test_a_draw_of_more_rows_or_of_labelled_ones_reads_them_all(
+    store: WindowStore, large: DataWindow, max_rows: int, labelled: bool, rows: int
+) -> None:
+    """The sample may lack some of those; half of its rows have no label."""
+    (store.folder / WINDOW / large.data_version / SAMPLE).write_bytes(b"not to be read")
+    drawn = store.draw({WINDOW: large.data_version}, split=None, max_rows=max_rows, labelled=labelled)
+    assert len(drawn) == rows
+
+
+def test_a_version_without_its_sample_is_whole(store: WindowStore, large: DataWindow, large_landed: Path) -> None:
+    """As those are that were stored before there were samples: their rows stay, and so does what was learnt of them."""
+    clean = store.folder / WINDOW / large.data_version / CLEAN
+    clean.with_name(SAMPLE).unlink()
+    before = (files_in(store.folder), clean.stat().st_ino)
+    assert take(store, large_landed) == large
+    assert (files_in(store.folder), clean.stat().st_ino) == before
 
 
 def test_the_preview_of_the_quarantine_is_short(store: WindowStore, tmp_path: Path) -> None:

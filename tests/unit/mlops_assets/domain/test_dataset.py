@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mlops_assets.domain.dataset import Dataset, Drift, Feature, Gate, Limits, Training
+from mlops_assets.domain.dataset import Dataset, Drift, Feature, Gate, Limits, Retraining, Training
 from tests.unit.mlops_assets.small_windows import small_contract, small_dataset
 
 
@@ -26,7 +26,10 @@ def test_every_limit_has_a_default() -> None:
         del contract[part]
     dataset = Dataset.model_validate(contract)
     assert dataset.limits == Limits(min_rows=500, max_quarantined_share=0.05)
-    assert dataset.drift == Drift(drift_share_threshold=0.3, sample_rows=5000)
+    assert dataset.drift == Drift(
+        mode="calibrated", drift_share_threshold=0.3, false_alarm_rate=0.01, sample_rows=20_000, unusable="drifted"
+    )
+    assert dataset.retraining == Retraining(drifted_windows=1, of_last=1, cooldown_windows=0, budget_trainings=None)
     assert dataset.training == Training(train_windows=3, max_rows=500_000, seed=0)
     assert dataset.gate == Gate(min_gain=0.01, max_differing_share=0.001)
 

@@ -1,0 +1,42 @@
+"""Runs that train, and which of them the loop started: of its own accord, to answer a drift report.
+
+Here belongs what Dagster's run storage says of them; what they made belongs to `event_log`.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from mlops_assets.domain.dataset import Retraining
+
+ANSWERS_TAG = "mlops/drift_report"
+"""On a training that the loop started: the storage id of the report that it answers."""
+LANE = {"mlops/lane": "training"}
+"""On every run that trains: one at a time, see dagster.yaml."""
+ROOT_RUN_TAG = "dagster/root_run_id"
+"""On a retry: the run that it retries, from the first on."""
+
+_FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+def trainings_started(instance: dg.DagsterInstance, policy: Retraining, *, now: datetime) -> list[datetime]:
+    """When the loop started its trainings of the last `budget_days`; empty where the policy names no budget.
+
+    A retry is no training of its own, whoever asked for it, and what a person starts is not the loop's to count.
+    """
+    if policy.budget_trainings is None:
+        return []
+    lately = dg.RunsFilter(tags=LANE, created_after=now - timedelta(days=policy.budget_days))
+    return [
+        record.create_timestamp
+        for record in instance.get_run_records(lately)
+        if ANSWERS_TAG in record.dagster_run.tags and record.dagster_run.parent_run_id is None
+    ]
+
+
+def trained_windows(instance: dg.DagsterInstance, windows: Collection[str]) -> set[str]:
+    """Those of the windows that the loop trained a candidate on, or does now; a training that failed made none."""
+    statuses = [status for status in dg.DagsterRunStatus if status not in _FAILED]
+    runs = instance.get_runs(dg.RunsFilter(tags={**LANE, "dagster/partition": list(windows)}, statuses=statuses))
+    return {run.tags["dagster/partition"] for run in runs if ANSWERS_TAG in run.tags}

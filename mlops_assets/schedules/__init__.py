@@ -1,0 +1,1 @@
+"""Schedules: what is done at its time, whether anything happened or not."""
