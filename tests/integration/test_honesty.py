@@ -181,7 +181,8 @@ def _record_candidate(patch: pytest.MonkeyPatch, seen: Seen) -> None:
 def _recording_model(frames: list[pd.DataFrame]) -> type[ServedModel]:
     class Recording(ServedModel):
         def score(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
-            frames.append(frame.copy())
+            if "visit" in frame.columns:  # importance scores shuffled features alone
+                frames.append(frame.copy())
             return super().score(frame)
 
     return Recording
