@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -286,17 +287,17 @@ def test_a_value_is_there_and_finite(column: Column, there: list[bool]) -> None:
     assert found.index.equals(labelled.index)
 
 
-def drift(
-    column: str, verdict: Verdict, times: float | None = None, importance: float | None = None, **changes: bool | None
-) -> ColumnDrift:
+def drift(column: str, verdict: Verdict, times: float | None = None, importance: float | None = None) -> ColumnDrift:
     """What a report would say of the column; an unusable one counts as drifted."""
-    found: dict[str, bool | None] = {"counts_as_drifted": verdict != "stable", **changes}
-    return ColumnDrift(column, verdict, "wasserstein", times_limit=times, importance=importance, **found)
+    counts = verdict != "stable"
+    return ColumnDrift(
+        column, verdict, "wasserstein", times_limit=times, counts_as_drifted=counts, importance=importance
+    )
 
 
 def left_out(column: str, importance: float | None = None) -> ColumnDrift:
     """A column that never could be judged."""
-    return drift(column, "unusable", importance=importance, counts_as_drifted=None)
+    return replace(drift(column, "unusable", importance=importance), counts_as_drifted=None)
 
 
 DRIFTED, STABLE, SILENT = drift("a", "drifted", 2.0), drift("b", "stable", 0.5), drift("c", "unusable")
@@ -336,7 +337,7 @@ def test_without_a_column_that_counts_there_is_no_share(columns: Sequence[Column
         (drift("a", "drifted", None, 0.2), 0),
         (drift("a", "unusable"), math.inf),
         (drift("a", "unusable", importance=-0.2), math.inf),
-        (drift("a", "unusable", counts_as_drifted=False), 0),
+        (replace(SILENT, counts_as_drifted=False), 0),
         (left_out("a"), 0),
         (left_out("a", 0.4), 0),
     ],
