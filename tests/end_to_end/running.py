@@ -46,6 +46,21 @@ class Running:
         read: dict[str, Any] = json.loads(result.stdout)
         return read
 
+    def explained(self, window: str) -> dict[str, Any]:
+        """What `mlops explain --json` prints of a window."""
+        result = self.mlops("explain", window, "--json")
+        assert result.returncode == 0, result.stderr
+        read: dict[str, Any] = json.loads(result.stdout)
+        return read
+
+    def graphql(self, query: str, **variables: object) -> dict[str, Any]:
+        """What Dagster's page is answered, asked in its own way."""
+        url = f"http://127.0.0.1:{self.environment['MLOPS_DAGSTER_PORT']}/graphql"
+        answer = httpx.post(url, json={"query": query, "variables": variables}, timeout=30).json()
+        assert "errors" not in answer, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
     def served(self) -> dict[str, Any]:
         """What the service says of its model."""
         answer: dict[str, Any] = httpx.get(f"{self.service}/model", timeout=5).json()

@@ -18,6 +18,16 @@ from tests.end_to_end.running import Running, start, stop
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
+BACKFILL = """
+mutation ($windows: [String!]!) {
+  launchPartitionBackfill(backfillParams: {assetSelection: [{path: ["drift_report"]}], partitionNames: $windows}) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
+"""
+
 
 @dataclass
 class Client:
@@ -56,8 +66,8 @@ class Client:
 
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Four small months of real flights."""
-    months = ("2013-01", "2013-02", "2013-03", "2013-04")
+    """Four small months of real flights, of which the second has other weather than the first."""
+    months = ("2013-01", "2013-04", "2013-05", "2013-06")
     return list(write_windows(tmp_path_factory.mktemp("flights"), months, one_row_in=10))
 
 
@@ -92,7 +102,7 @@ def test_a_dropped_file_becomes_the_version_that_answers_and_no_request_fails(
     status = running.status()
     assert [(w["window"], w["decision"], w["verdict"]) for w in status["windows"]] == [
         ("2013-01", "first", "promoted"),
-        ("2013-02", "trained", "promoted"),
+        ("2013-04", "trained", "promoted"),
     ]
     assert status["production"]["model_version"] == status["service"]["model_version"] == 2
     assert {c["version"]: c["status"] for c in status["candidates"]} == {1: "archived", 2: "production"}
@@ -100,15 +110,48 @@ def test_a_dropped_file_becomes_the_version_that_answers_and_no_request_fails(
 
 def test_a_bad_file_is_named_and_the_others_go_on(running: Running, windows: list[Path]) -> None:
     landing = running.home / "landing"
-    (landing / "2013-03.parquet").write_bytes(windows[2].read_bytes()[:5000])
+    (landing / "2013-05.parquet").write_bytes(windows[2].read_bytes()[:5000])
     running.mlops("window", "add", str(windows[3]))
-    running.wait_for(lambda: {"2013-03", "2013-04"} <= {w["window"] for w in _with_verdict(running)})
+    running.wait_for(lambda: {"2013-05", "2013-06"} <= {w["window"] for w in _with_verdict(running)})
 
-    bad, good = (w for w in _with_verdict(running) if w["window"] in ("2013-03", "2013-04"))
+    bad, good = (w for w in _with_verdict(running) if w["window"] in ("2013-05", "2013-06"))
     assert good["verdict"] in ("promoted", "refused")
     assert bad["verdict"] == "unfit"
     assert "cannot be read as Parquet" in bad["fault"]
     assert running.served()["ready"] is True
+
+
+def test_history_is_measured_anew_by_a_backfill_and_a_report_opens_at_its_link(running: Running) -> None:
+    """As Dagster's page asks for it; a window of before production starts no training, and the page is served."""
+    before = running.status()
+    since = running.explained("2013-01")["drift"]["measured_at"]
+    time.sleep(1)  # reports are dated to the second
+    launched = running.graphql(BACKFILL, windows=["2013-01", "2013-04"])["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    running.wait_for(lambda: _backfill(running, launched["backfillId"]) == "COMPLETED_SUCCESS")
+
+    for window in ("2013-01", "2013-04"):
+        told = running.explained(window)
+        assert told["drift"]["measured_at"] > since
+        assert told["drift"]["production_version"] == before["production"]["model_version"]
+        assert told["decision"]["trains"] is None
+        page = httpx.get(told["drift"]["report"], timeout=5)
+        assert page.status_code == 200
+        assert "wind_speed" in page.text
+    after = running.status()
+    assert after["production"] == before["production"]
+    assert len(after["candidates"]) == len(before["candidates"])
+
+
+def test_two_windows_are_compared_by_hand(running: Running) -> None:
+    """While the loop runs, and without it noticing."""
+    compared = running.mlops("drift", "2013-01", "2013-04")
+    assert compared.returncode == 0, compared.stderr
+    assert "quality" in compared.stdout
+    assert "drift_share" in compared.stdout
+    told = running.mlops("explain", "2013-04")
+    assert told.returncode == 0, told.stderr
+    assert "decision" in told.stdout
 
 
 def test_runs_are_forked_from_the_preloaded_process(running: Running) -> None:
@@ -134,7 +177,7 @@ def test_a_second_stack_on_the_same_state_is_refused(running: Running) -> None:
 def test_a_window_name_that_cannot_be_is_refused_with_what_is_expected(running: Running, tmp_path: Path) -> None:
     bad = tmp_path / "..parquet"
     bad.write_bytes(b"PAR1....PAR1")
-    result = running.mlops("window", "add", str(bad), "--window", "../2013-05")
+    result = running.mlops("window", "add", str(bad), "--window", "../2013-07")
     assert result.returncode == 1
     assert "cannot name a window: use 1 to 64 letters" in result.stderr
 
@@ -154,7 +197,8 @@ def test_the_demo_goes_on_where_it_stopped_and_leaves_no_process(tmp_path: Path)
     try:
         second.wait_for(lambda: "Ctrl-C stops it." in second.output.read_text(), seconds=180)
         assert "holds 1 of the 2 windows; going on from there" in second.output.read_text()
-        assert second.served()["model_version"] == 2
+        assert second.served()["model_version"] == 1
+        assert [window["decision"] for window in second.status()["windows"]] == ["first", "no drift"]
     finally:
         second.process.send_signal(signal.SIGINT)
         second.process.wait(timeout=60)
@@ -164,6 +208,11 @@ def test_the_demo_goes_on_where_it_stopped_and_leaves_no_process(tmp_path: Path)
 
 def _with_verdict(running: Running) -> list[dict[str, Any]]:
     return [window for window in running.status()["windows"] if window["verdict"]]
+
+
+def _backfill(running: Running, backfill: str) -> str:
+    status = "query ($id: String!) {partitionBackfillOrError(backfillId: $id) {... on PartitionBackfill {status}}}"
+    return str(running.graphql(status, id=backfill)["partitionBackfillOrError"]["status"])
 
 
 def _answers(running: Running, version: int) -> bool:
