@@ -17,7 +17,7 @@ $(INSTALLED): requirements.lock pyproject.toml deploy/install
 	deploy/install $(VENV)
 	touch $@
 
-demo: $(INSTALLED) ## Replay a year of flights through the whole loop (ARGS="--windows 3 --exit", --fresh)
+demo: $(INSTALLED) ## Replay a year of flights through the whole loop (ARGS="--windows 4 --exit", --fresh)
 	$(BIN)/mlops demo $(ARGS)
 
 up: $(INSTALLED) ## Start Dagster, the service and MLflow's pages; Ctrl-C stops them
