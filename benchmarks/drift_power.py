@@ -22,13 +22,14 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.drift_data import LEVELS, levels_of
 from benchmarks.evidently_statistics import verdict
 from mlops_assets.domain.drift_calibration import CalibratedColumn, Sizes, calibrate
 
 PAIRS = 500
 SAME_SIZES = (100, 500, 2_000, 20_000)
 SHIFTED_ROWS, SHIFTED_COLUMNS, SHIFT = 2_000, 3, 0.3
-NUMBERS, CATEGORIES, LEVELS = 8, 2, 8
+NUMBERS, CATEGORIES = 8, 2
 ONE_COLUMN, THREE_COLUMNS = 0.02, 0.2
 """Shares that one drifted column of ten exceeds, and that takes three."""
 FALSE_ALARM_RATE = 0.01
@@ -60,8 +61,7 @@ def window(rows: int, chance: np.random.Generator, *, shift: float) -> pd.DataFr
     normal[:, :SHIFTED_COLUMNS] += shift
     frame = pd.DataFrame(normal[:, :NUMBERS], columns=[f"number_{at}" for at in range(NUMBERS)])
     for at in range(CATEGORIES):
-        levels = np.clip((normal[:, NUMBERS + at] + 2) * LEVELS / 4, 0, LEVELS - 1).astype(int)
-        frame[f"group_{at}"] = np.array([f"level {level}" for level in range(LEVELS)])[levels]
+        frame[f"group_{at}"] = np.array(LEVELS)[levels_of(normal[:, NUMBERS + at])]
     return frame
 
 

@@ -13,9 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from benchmarks.drift_data import LEVELS, levels_of
 from benchmarks.evidently_statistics import verdict
 from benchmarks.windows_work import peak_mb
 from mlops_assets.adapters.drift_measurement import measure_drift
@@ -24,21 +28,19 @@ from mlops_assets.adapters.pictures import distributions
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.domain.dataset import Dataset, Feature
 from mlops_assets.domain.drift_columns import ranked
-from mlops_assets.domain.sql import literal
 from mlops_assets.domain.windows import TRAIN
 
 NUMBERS, CATEGORIES = 15, 5
-LEVELS = 8
 SHIFTS = (0.0, 0.05, 0.15, 0.3)
 """Of the current window's columns in turn, in standard deviations; a category is cut of a shifted number."""
 ROWS_A_KEY = 5
+ROWS_AT_ONCE = 500_000
 
 
 def contract() -> Dataset:
     """20 features with the contract's own methods, thresholds and sample size, which are the defaults."""
     features = {f"number_{at}": Feature(type="float") for at in range(NUMBERS)}
-    levels = tuple(f"level {level}" for level in range(LEVELS))
-    features |= {f"group_{at}": Feature(type="category", categories=levels) for at in range(CATEGORIES)}
+    features |= {f"group_{at}": Feature(type="category", categories=LEVELS) for at in range(CATEGORIES)}
     return Dataset(name="orders", target="returned", row_id="order", split_by="customer", features=features)
 
 
@@ -48,29 +50,33 @@ def shift_of(at: int, seed: int) -> float:
 
 
 def make_pair(rows: int, seed: int, landing: Path) -> dict[str, Any]:
-    """Writes `reference.parquet` and `current.parquet`: standard normal numbers, and levels cut of such."""
+    """Writes `reference.parquet` and `current.parquet`, whose columns are shifted."""
     landing.mkdir(parents=True, exist_ok=True)
-    for name, shifted in (("reference", False), ("current", True)):
-        salt = 1000 * seed + 500 * shifted
-
-        def normal(at: int, salt: int = salt, shifted: bool = shifted) -> str:
-            # Box and Muller (1958), of two hashes.
-            first, second = (f"((hash(i, {salt + 50 * half + at}) >> 11) + 1) / 9007199254740993.0" for half in (0, 1))
-            return f"sqrt(-2 * ln({first})) * cos(2 * pi() * {second}) + {shift_of(at, seed) if shifted else 0.0}"
-
-        columns = [f"({normal(at)})::FLOAT AS number_{at}" for at in range(NUMBERS)]
-        columns += [
-            f"'level ' || greatest(0, least({LEVELS - 1}, floor(({normal(NUMBERS + at)} + 2) * {LEVELS} / 4)))::INT "
-            f"AS group_{at}"
-            for at in range(CATEGORIES)
-        ]
-        keys = f"'{name}-' || lpad(i::VARCHAR, 9, '0') AS \"order\", 'customer-' || (i // {ROWS_A_KEY}) AS customer"
-        with duckdb.connect() as connection:
-            connection.execute(
-                f"COPY (SELECT {keys}, hash(i, {salt + 499}) % 5 = 0 AS returned, {', '.join(columns)} "  # noqa: S608
-                f"FROM range({rows:d}) AS made(i)) TO {literal(str(landing / f'{name}.parquet'))} (FORMAT parquet)"
-            )
+    for of, name in enumerate(("reference", "current")):
+        chance = np.random.default_rng([seed, of])
+        writer: pq.ParquetWriter | None = None
+        for first in range(0, rows, ROWS_AT_ONCE):
+            table = _made(name, np.arange(first, min(first + ROWS_AT_ONCE, rows)), chance, seed)
+            writer = writer or pq.ParquetWriter(landing / f"{name}.parquet", table.schema)
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
     return {"rows": rows}
+
+
+def _made(name: str, numbers: npt.NDArray[np.int64], chance: np.random.Generator, seed: int) -> pa.Table:
+    def normal(at: int) -> npt.NDArray[np.float64]:
+        return chance.normal(shift_of(at, seed) if name == "current" else 0.0, 1.0, len(numbers))
+
+    columns: dict[str, object] = {
+        "order": [f"{name}-{number:09d}" for number in numbers],
+        "customer": [f"customer-{number // ROWS_A_KEY}" for number in numbers],
+        "returned": chance.random(len(numbers)) < 0.2,
+    }
+    columns |= {f"number_{at}": normal(at).astype(np.float32) for at in range(NUMBERS)}
+    for at in range(CATEGORIES):
+        columns[f"group_{at}"] = np.array(LEVELS, dtype=object)[levels_of(normal(NUMBERS + at))]
+    return pa.table(columns)
 
 
 def take_pair(landing: Path, store: Path) -> dict[str, Any]:
