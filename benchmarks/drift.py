@@ -154,9 +154,12 @@ def print_figures(found: dict[str, Any], console: Console) -> None:
     console.print(table)
     if found["pairs"]:
         apart = [pair for pair in found["pairs"] if pair["differ"] or pair["near"]]
-        console.print(f"{len(found['pairs'])} seeded pairs; sets differ in {len(apart)}")
+        console.print(
+            f"{len(found['pairs'])} seeded pairs, of which {len(apart)} have a column in one set alone; the aim counts "
+            f"columns whose full statistic is not within {NEAR:.0%} of the threshold"
+        )
         for pair in apart:
-            console.print(f"  seed {pair['seed']}: {pair['differ']}, within {NEAR:.0%} of the threshold {pair['near']}")
+            console.print(f"  seed {pair['seed']}: {pair['differ']}, within {NEAR:.0%} {pair['near']}")
     machine = found["machine"]
     console.print(f"{machine['cores']} cores, load average at the end {machine['load_average']}")
     for aim in found["aims"]:

@@ -8,7 +8,7 @@ from mlops_assets.assets.performance import realised_performance
 from mlops_assets.assets.production import production_model
 from mlops_assets.assets.service import prediction_service
 from mlops_assets.assets.windows import data_window
-from mlops_assets.checks.drift import every_column_is_judged
+from mlops_assets.checks.drift import no_feature_went_silent
 from mlops_assets.checks.service import service_answers_as_released
 from mlops_assets.checks.windows import window_checks
 from mlops_assets.config import Settings
@@ -24,7 +24,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """The whole graph, wired by settings."""
     return dg.Definitions(
         assets=[data_window, drift_report, realised_performance, candidate_model, production_model, prediction_service],
-        asset_checks=[window_checks, every_column_is_judged, service_answers_as_released],
+        asset_checks=[window_checks, no_feature_went_silent, service_answers_as_released],
         jobs=[window_job, drift_job, training_job],
         sensors=[window_sensor(settings), drift_sensor(settings), service_sensor(settings)],
         schedules=[drift_schedule(settings)],

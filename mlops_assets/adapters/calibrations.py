@@ -15,7 +15,7 @@ from mlops_assets.adapters.files import write_atomically
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.drift_calibration import RESAMPLES, CalibratedColumn, Calibration, Sizes, calibrate
 
-FORMAT = 1
+FORMAT = 2
 """Grows when the same reference comes to have another calibration."""
 _JSON = TypeAdapter(Calibration)
 
@@ -27,6 +27,7 @@ def calibrated(
     columns: Sequence[CalibratedColumn],
     *,
     current: Sizes,
+    drifted_already: int = 0,
 ) -> Calibration:
     """The calibration of these columns of the reference, for a window's sample of this size.
 
@@ -36,8 +37,9 @@ def calibrated(
         reference: The reference's sample; other files are kept for its rows in another order.
         columns: What is calibrated.
         current: The size.
+        drifted_already: Columns that count as drifted beside these.
     """
-    path = folder / f"{_key(dataset, reference, columns, current)}.json" if folder else None
+    path = folder / f"{_key(dataset, reference, columns, current, drifted_already)}.json" if folder else None
     if path is not None:
         with suppress(FileNotFoundError, ValidationError):  # a damaged one is made anew
             return _JSON.validate_json(path.read_bytes())
@@ -48,6 +50,7 @@ def calibrated(
         current=current,
         drift_share_threshold=dataset.drift.drift_share_threshold,
         false_alarm_rate=dataset.drift.false_alarm_rate,
+        drifted_already=drifted_already,
     )
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,10 +58,16 @@ def calibrated(
     return made
 
 
-def _key(dataset: Dataset, reference: pd.DataFrame, columns: Sequence[CalibratedColumn], current: Sizes) -> str:
+def _key(
+    dataset: Dataset,
+    reference: pd.DataFrame,
+    columns: Sequence[CalibratedColumn],
+    current: Sizes,
+    drifted_already: int,
+) -> str:
     """Hash of all that the calibration depends on."""
     rows = reference[[dataset.split_by, *(column.name for column in columns)]]
     digest = hashlib.sha256(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
-    asked = (FORMAT, RESAMPLES, current, dataset.drift.drift_share_threshold, dataset.drift.false_alarm_rate)
-    digest.update(repr((*asked, *columns)).encode())
+    asked = (dataset.drift.drift_share_threshold, dataset.drift.false_alarm_rate, drifted_already)
+    digest.update(repr((FORMAT, RESAMPLES, current, *asked, *columns)).encode())
     return digest.hexdigest()[:32]

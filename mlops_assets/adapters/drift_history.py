@@ -13,7 +13,7 @@ from mlops_assets.adapters.drift_measurement import DriftMeasurement
 from mlops_assets.adapters.event_log import evidence_of, newest_report, reported_value
 from mlops_assets.adapters.provenance import code_sha256, lock_sha256
 from mlops_assets.adapters.release_store import Release
-from mlops_assets.adapters.training_runs import ROOT_RUN_TAG, trained_windows, trainings_started
+from mlops_assets.adapters.training_runs import ROOT_RUN_TAG, answered_report, trained_windows, trainings_started
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.domain.dataset import Dataset
@@ -79,7 +79,8 @@ def _earlier(
 ) -> dict[str, float]:
     """As many drift shares as the rules look at: a query for each window, the newest first, until they are found.
 
-    A share against production of another epoch says nothing of this one, and too little data is no share at all.
+    A share against production of another epoch says nothing of this one, nor does one by other settings, and too little
+    data is no share at all.
     """
     if learned is None:
         return {}
@@ -88,20 +89,24 @@ def _earlier(
         if len(found) == windows.dataset.retraining.of_last - 1:
             break
         report = newest_report(instance, "drift_report", name)
-        if report is not None and (share := _share_against(report, epoch)) is not None:
+        if report is not None and (share := _share_against(report, epoch, windows.dataset)) is not None:
             found[name] = share
     return found
 
 
-def _share_against(report: dg.EventLogRecord, epoch: int | None) -> float | None:
-    """The drift share that a report measured against production of this epoch, if it did."""
+def _share_against(report: dg.EventLogRecord, epoch: int | None, dataset: Dataset) -> float | None:
+    """The drift share that a report measured against production of this epoch, by these settings, if it did."""
     share = reported_value(report, "drift_share")
     if reported_value(report, "production_epoch") != epoch or reported_value(report, "not_enough_data") is not None:
+        return None
+    if reported_value(report, "settings") != dataset.drift.model_dump(mode="json"):
         return None
     return share if isinstance(share, float) else None
 
 
 def _windows_since_training(instance: dg.DagsterInstance, windows: WindowStore, window: str) -> int | None:
+    if not windows.dataset.retraining.cooldown_windows:
+        return None
     looked_at = list(islice(_newest_before(windows, window), windows.dataset.retraining.cooldown_windows))
     trained = trained_windows(instance, looked_at)
     return next((since for since, name in enumerate(looked_at) if name in trained), None)
@@ -118,10 +123,28 @@ def _judged_by(dataset: Dataset) -> dict[str, object]:
 
 
 def _tried(instance: dg.DagsterInstance, window: str) -> Tried | None:
-    """The newest candidate of a window, as its evidence says it; None where it was never decided on."""
-    candidate = newest_report(instance, "candidate_model", window)
-    evidence = evidence_of(candidate) if candidate else None
-    if candidate is None or evidence is None or not _was_decided_on(instance, candidate.run_id):
+    """The last training on a window that was decided on."""
+    candidate, answered = newest_report(instance, "candidate_model", window), answered_report(instance, window)
+    if answered is not None and (candidate is None or candidate.storage_id < answered):
+        return _tried_in_vain(instance, answered)
+    return _tried_candidate(instance, candidate) if candidate else None
+
+
+def _tried_in_vain(instance: dg.DagsterInstance, answered: int) -> Tried | None:
+    """A training that found the models not comparable: of it there is no more than what its report asked for."""
+    of_id = dg.AssetRecordsFilter(asset_key=dg.AssetKey("drift_report"), storage_ids=[answered])
+    report = next(iter(instance.fetch_materializations(of_id, limit=1).records), None)
+    learned = reported_value(report, "would_learn") if report else None
+    if report is None or learned is None:
+        return None
+    epoch = reported_value(report, "production_epoch")
+    return Tried(Learned(**learned), epoch, judged_by=reported_value(report, "judged_by"))
+
+
+def _tried_candidate(instance: dg.DagsterInstance, candidate: dg.EventLogRecord) -> Tried | None:
+    """A candidate, as its evidence says it; None where it was never decided on."""
+    evidence = evidence_of(candidate)
+    if evidence is None or not _was_decided_on(instance, candidate.run_id):
         return None
     return Tried(
         Learned(evidence.window, evidence.training_windows),

@@ -73,12 +73,17 @@ def measure_drift(
     usable, unusable = _sorted_out(dataset, names, reference, current)
     calibration = None
     if usable and dataset.drift.mode == "calibrated":
-        sizes = Sizes(rows=len(current), keys=int(current[dataset.split_by].nunique()))
-        calibration = calibrated(calibrations, dataset, reference, usable, current=sizes)
+        sizes = Sizes(rows=_about(len(current)), keys=_about(current[dataset.split_by].nunique()))
+        silent = sum(unusable[name].counts_as_drifted is True for name in unusable if name in dataset.features)
+        calibration = calibrated(calibrations, dataset, reference, usable, current=sizes, drifted_already=silent)
     measured = _measured(dataset, usable, calibration, reference=reference, current=current, html=html)
     known = importance or {}
     found = {
-        name: replace(measured[name] if name in measured else unusable[name], importance=known.get(name))
+        name: replace(
+            measured[name] if name in measured else unusable[name],
+            nulls=(_nulls(reference, name), _nulls(current, name)),
+            importance=known.get(name),
+        )
         for name in names
     }
     columns = [found[name] for name in dataset.features]
@@ -94,6 +99,16 @@ def measure_drift(
         prediction=found.get(PREDICTION),
         calibration=calibration,
     )
+
+
+def _about(size: int) -> int:
+    """A size rounded down to two digits, so that windows of about one size share a calibration."""
+    last: int = 10 ** max(len(str(size)) - 2, 0)
+    return size // last * last
+
+
+def _nulls(sample: pd.DataFrame, name: str) -> float:
+    return float(1 - is_value(sample[name]).mean()) if name in sample.columns else 1.0
 
 
 def _ordered(frame: pd.DataFrame, *, by: str) -> pd.DataFrame:
@@ -112,7 +127,8 @@ def _too_little(dataset: Dataset, reference: pd.DataFrame, current: pd.DataFrame
     if keys < MIN_KEYS and dataset.drift.mode == "calibrated":
         return (
             f"the reference has {keys} split keys (`{dataset.split_by}`), {MIN_KEYS} are needed to tell drift from "
-            "chance: rows that share one are not independent; more `train_windows` have more keys"
+            "chance: rows that share one are not independent; name a finer `split_by`, or more `train_windows` where "
+            'windows have keys of their own, or `[drift] mode = "raw"`, which does not tell'
         )
     return None
 
@@ -123,9 +139,17 @@ def _sorted_out(
     """The columns that can be judged, and what is said of the others."""
     usable, unusable = [], {}
     chance = dataset.drift.false_alarm_rate / len(names)  # any of them may be odd
+    keys = (pd.factorize(reference[dataset.split_by])[0], pd.factorize(current[dataset.split_by])[0])
     for name in names:
         column = _as_contracted(dataset, name)
-        found = why_unusable(reference.get(name), current.get(name), is_category=column.is_category, chance=chance)
+        found = why_unusable(
+            reference.get(name),
+            current.get(name),
+            is_category=column.is_category,
+            chance=chance,
+            keys=keys,
+            min_keys=MIN_KEYS if dataset.drift.mode == "calibrated" else 0,
+        )
         if found is None:
             usable.append(column)
         else:

@@ -63,7 +63,7 @@ def run_report(
         html: Where the page goes; None where none is wanted.
 
     Raises:
-        DriftNotMeasured: a column has no score.
+        DriftNotMeasured: a column has no score, or the page another shape.
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from evidently import DataDefinition, Report
@@ -97,11 +97,24 @@ def run_report(
     snapshot = Report(metrics, include_tests=True).run(current_data=current_data, reference_data=reference_data)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(html, snapshot.get_html_str(as_iframe=False).encode())
+        write_atomically(html, _with_safe_texts(snapshot.get_html_str(as_iframe=False)).encode())
     found = _scored(snapshot.dict())
     if lacking := [column.name for column in columns if column.name not in found]:
         raise DriftNotMeasured(f"Evidently's report has no score for {', '.join(lacking)}")
     return found
+
+
+def _with_safe_texts(page: str) -> str:
+    """The page, with the `<` of its data as an escape: a column called `</script>` would else end the script.
+
+    The data are JSON in a script of their own. A text holds no line break there, so that the first line with
+    `</script>` is its end.
+    """
+    before, start, rest = page.partition("<script>\n    var ")
+    data, end, after = rest.partition("\n</script>")
+    if not end:
+        raise DriftNotMeasured("Evidently's page is of another shape than its texts can be made safe in")
+    return before + start + data.replace("<", "\\u003c") + end + after
 
 
 def _scored(report: Mapping[str, Any]) -> dict[str, Scored]:

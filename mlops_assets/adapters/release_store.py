@@ -113,7 +113,7 @@ class ReleaseStore:
         return now - (self.folder / release.POINTER).stat().st_mtime
 
     def calibrations(self, model_version: int) -> Path:
-        """Folder for the calibrations of drift from this version: made from what it learned from, they go with it."""
+        """Folder for the calibrations of drift from this version: they hold for what it learned from."""
         return self.folder / f"{model_version}.calibrations"
 
     def cases(self, model_version: int) -> list[Case]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
+from mlops_assets.adapters.runs import UNFINISHED
 from mlops_assets.domain.dataset import Retraining
 
 ANSWERS_TAG = "mlops/drift_report"
@@ -33,6 +34,24 @@ def trainings_started(instance: dg.DagsterInstance, policy: Retraining, *, now: 
         for record in instance.get_run_records(lately)
         if ANSWERS_TAG in record.dagster_run.tags and record.dagster_run.parent_run_id is None
     ]
+
+
+def last_training_ended(instance: dg.DagsterInstance, job: str) -> float | None:
+    """When the newest run of a job that trains ended, in seconds since the epoch; None where none has."""
+    over = dg.RunsFilter(job_name=job, statuses=[status for status in dg.DagsterRunStatus if status not in UNFINISHED])
+    newest = instance.get_run_records(over, limit=1)
+    return newest[0].end_time if newest else None
+
+
+def answered_report(instance: dg.DagsterInstance, window: str) -> int | None:
+    """The storage id of the report that the last training on a window answered; None where the loop started none.
+
+    Of a training that came to its end; one that failed has said nothing.
+    """
+    of_window = dg.RunsFilter(tags={**LANE, "dagster/partition": window}, statuses=[dg.DagsterRunStatus.SUCCESS])
+    runs = instance.get_runs(of_window, limit=1)
+    answers = runs[0].tags.get(ANSWERS_TAG) if runs else None
+    return int(answers) if answers else None
 
 
 def trained_windows(instance: dg.DagsterInstance, windows: Collection[str]) -> set[str]:

@@ -50,14 +50,17 @@ def drift_report(
     production = releases.production()
     found = None if production is None else _measure(windows, releases, reports, production, current)
     measured, picture = found or (None, None)
-    decision = decide(situation_of(context.instance, windows, production, current, measured))
+    situation = situation_of(context.instance, windows, production, current, measured)
+    decision = decide(situation)
     metadata: dict[str, dg.MetadataValue] = {
         "decision": dg.MetadataValue.text(decision.kind),
         "reason": dg.MetadataValue.text(decision.reason),
         "trains": dg.MetadataValue.text(decision.trains or ""),
         "steps": dg.MetadataValue.json([asdict(step) for step in decision.steps]),
         "data_version": dg.MetadataValue.text(current.data_version),
-        "mode": dg.MetadataValue.text(windows.dataset.drift.mode),
+        "settings": dg.MetadataValue.json(windows.dataset.drift.model_dump(mode="json")),
+        "would_learn": dg.MetadataValue.json(asdict(situation.would_learn)),
+        "judged_by": dg.MetadataValue.json(dict(situation.judged_by)),
     }
     tags = {"mlops/decision": decision.kind.replace(" ", "_")}
     if production is not None:
@@ -122,12 +125,11 @@ def _as_metadata(measured: DriftMeasurement, *, drift_share_threshold: float) ->
     metadata |= {name: _number(column) for name, column in others.items() if column is not None}
     if measured.columns:
         columns = [*ranked(measured.columns), *(column for column in others.values() if column is not None)]
-        metadata["columns"] = dg.MetadataValue.table([_record(column) for column in columns])
+        metadata["columns"] = dg.MetadataValue.table([_record(column, measured) for column in columns])
     if (calibration := measured.calibration) is not None:
         metadata["calibration"] = dg.MetadataValue.json(
             {
                 "false_alarm_rate": calibration.false_alarm_rate,
-                "false_alarms": calibration.false_alarms,
                 "resamples": calibration.resamples,
                 "reference": asdict(calibration.reference),
                 "current": asdict(calibration.current),
@@ -138,18 +140,23 @@ def _as_metadata(measured: DriftMeasurement, *, drift_share_threshold: float) ->
     return metadata
 
 
-def _record(column: ColumnDrift) -> dg.TableRecord:
+def _record(column: ColumnDrift, measured: DriftMeasurement) -> dg.TableRecord:
     def number(value: float | None) -> str:
         return "-" if value is None or not math.isfinite(value) else f"{value:.4f}"
 
+    counts = "beside the share"
+    if column in measured.columns:
+        counts = "left out" if column.counts_as_drifted is None else "drifted" if column.counts_as_drifted else "stable"
     return dg.TableRecord(
         {
             "column": column.column,
-            "verdict": column.verdict if column.counts_as_drifted or column.verdict != "unusable" else "left out",
+            "verdict": column.verdict,
+            "counts": counts,
             "score": number(column.score),
             "threshold": number(column.threshold),
             "importance": number(column.importance),
             "impact": number(column.impact),
+            "nulls": "{:.1%} → {:.1%}".format(*column.nulls),
             "method": column.method,
             "reason": column.reason,
         }

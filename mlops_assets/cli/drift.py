@@ -32,8 +32,6 @@ class Comparison:
 
     reference: DataWindow
     current: DataWindow
-    nulls: dict[str, tuple[float, float]]
-    """Share of the sampled rows, by column, without a value; in the reference and in the current window."""
     measured: DriftMeasurement
     page: Path
 
@@ -42,7 +40,6 @@ class Comparison:
         return {
             "reference": self.reference.model_dump(mode="json"),
             "current": self.current.model_dump(mode="json"),
-            "nulls": self.nulls,
             "drift": asdict(self.measured),
             "page": str(self.page),
         }
@@ -59,11 +56,10 @@ def compare(settings: Settings, reference: str, current: str) -> Comparison:
     windows = WindowStore(settings.windows, dataset)
     stored = [_in_use(windows, window) for window in (reference, current)]
     samples = [_sample(windows, window) for window in stored]
-    nulls = {name: (_nulls(samples[0], name), _nulls(samples[1], name)) for name in (*dataset.features, dataset.target)}
     page = settings.reports / f"drift-{reference}.{current}.html"  # no window's own page: their names hold no dot
     scored = _scored(settings, dataset, samples)
     measured = measure_drift(dataset, reference=scored[0], current=scored[1], html=page)
-    return Comparison(stored[0], stored[1], nulls, measured, page)
+    return Comparison(stored[0], stored[1], measured, page)
 
 
 def show(comparison: Comparison, dataset: Dataset, console: Console) -> None:
@@ -91,8 +87,8 @@ def show(comparison: Comparison, dataset: Dataset, console: Console) -> None:
     )
     if (calibration := measured.calibration) is not None:
         console.print(
-            f"by chance alone it would in {calibration.false_alarms:.1%} of {calibration.resamples:,} resamples of "
-            f"{comparison.reference.window} at the size of {comparison.current.window} "
+            f"by chance alone it would in {calibration.false_alarm_rate:.1%} at the most, by {calibration.resamples:,} "
+            f"resamples of {comparison.reference.window} at the size of {comparison.current.window} "
             f"({calibration.current.rows:,} rows of {calibration.current.keys:,} split keys)",
             soft_wrap=True,
         )
@@ -106,13 +102,12 @@ def _columns(comparison: Comparison) -> Table:
     measured = comparison.measured
     others = [column for column in (measured.target, measured.prediction) if column is not None]
     for column in (*ranked(measured.columns), *others):
-        before, now = comparison.nulls.get(column.column, (0.0, 0.0))
         table.add_row(
             column.column,
             column.verdict,
             _decimal(column.score),
             _decimal(column.threshold),
-            f"{before:.1%} → {now:.1%}" if before or now else "",
+            "{:.1%} → {:.1%}".format(*column.nulls) if any(column.nulls) else "",
             _why(column, measured),
         )
     return table
@@ -156,10 +151,6 @@ def _scored(settings: Settings, dataset: Dataset, samples: list[pd.DataFrame]) -
     if not all({*dataset.features} <= {*sample.columns} for sample in samples):
         return samples
     return [sample.assign(**{PREDICTION: production.model.score(sample)}) for sample in samples]
-
-
-def _nulls(sample: pd.DataFrame, column: str) -> float:
-    return float(sample[column].isna().mean()) if column in sample.columns else 1.0
 
 
 def _decimal(number: float | None) -> str:

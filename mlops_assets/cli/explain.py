@@ -63,7 +63,7 @@ def _drift(drift: Explanation) -> RenderableType:
     else:
         lines["against"] = "nothing: there was no production model"
     if share is not None:
-        columns = f"{drift['drifted_columns']} of {drift['judged_columns']} columns" if drift["columns"] else ""
+        columns = f"{drift['drifted_columns']} of {drift['judged_columns']} columns" if drift["judged_columns"] else ""
         over = "" if threshold is None else f"; the threshold {threshold:.4f} must be exceeded"
         lines["drift share"] = f"{share:.4f} ({columns}){over}" if columns else f"{share:.4f}{over}"
     lines["not enough data"] = drift["not_enough_data"]
@@ -77,7 +77,7 @@ def _drift(drift: Explanation) -> RenderableType:
 
 def _columns(columns: list[Explanation]) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("column", "verdict", "score", "threshold", "importance", "reason"):
+    for name in ("column", "verdict", "counts", "score", "threshold", "importance", "nulls", "reason"):
         numeric = name in ("score", "threshold", "importance")
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for column in columns:

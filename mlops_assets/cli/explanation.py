@@ -14,6 +14,7 @@ from mlops_assets.adapters.event_log import evidence_of, newest_report, reported
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.landed_window import SourceDown
 from mlops_assets.adapters.ledger import Ledger
+from mlops_assets.adapters.runs import UNFINISHED
 from mlops_assets.adapters.training_runs import ANSWERS_TAG
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.cli import dagster_databases
@@ -22,12 +23,10 @@ from mlops_assets.cli.history import dagster_instance
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
-from mlops_assets.domain.dataset import SCORES, Dataset
 from mlops_assets.domain.gate import Evidence, refusals
 from mlops_assets.domain.windows import missing_labels, window_name
 from mlops_assets.jobs import training_job, window_job
 from mlops_assets.sensors.drift import answer_of
-from mlops_assets.sensors.windows import UNFINISHED
 
 Explanation = dict[str, Any]
 CANDIDATE = dg.AssetKey("candidate_model")
@@ -37,7 +36,6 @@ MEASURED = (
     "not_enough_data",
     "target_drift",
     "prediction_drift",
-    "mode",
     "calibration",
     "sampled_rows",
     "production_version",
@@ -140,39 +138,42 @@ def _drift(report: dg.EventLogRecord, windows: WindowStore) -> Explanation:
     said = {name: value for name in MEASURED if (value := reported_value(report, name)) is not None}
     current, version = windows.current(str(report.partition_key)), reported_value(report, "data_version")
     columns = _columns(report)
-    counted = [column for column in columns if column["verdict"] != "left out" and _is_feature(column, windows.dataset)]
+    counted = [column for column in columns if column["counts"] in ("drifted", "stable")]
     return {
         **dict.fromkeys(MEASURED),
         **said,
+        "mode": (reported_value(report, "settings") or {}).get("mode"),
         "measured_at": _time(report.timestamp),
         "data_version": version,
         "is_of_data_in_use": current is not None and current.data_version == version,
         "columns": columns,
-        "drifted_columns": sum(column["verdict"] != "stable" for column in counted),
+        "drifted_columns": sum(column["counts"] == "drifted" for column in counted),
         "judged_columns": len(counted),
     }
 
 
 def _columns(report: dg.EventLogRecord) -> list[Explanation]:
     """The columns in the report's order; a report by an earlier version has a flag and a note instead of a verdict."""
+
+    def number(value: object) -> float | None:
+        return None if value in (None, "-") else float(str(value))
+
     table = reported_value(report, "columns")
     records = [record.data for record in table.records] if isinstance(table, dg.TableMetadataValue) else []
     return [
         {
             "column": record["column"],
             "verdict": record.get("verdict", "drifted" if record.get("drifted") else "stable"),
-            "score": record.get("score"),
-            "threshold": record.get("threshold"),
-            "importance": record.get("importance"),
+            "counts": record.get("counts"),
+            "score": number(record.get("score")),
+            "threshold": number(record.get("threshold")),
+            "importance": number(record.get("importance")),
+            "nulls": record.get("nulls"),
             "method": record.get("method"),
             "reason": record.get("reason", record.get("note", "")),
         }
         for record in records
     ]
-
-
-def _is_feature(column: Explanation, dataset: Dataset) -> bool:
-    return column["column"] not in (dataset.target, SCORES)
 
 
 def _decision(report: dg.EventLogRecord) -> Explanation:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import dagster as dg
 
 from mlops_assets.adapters.event_log import evidence_of, newest_report, reported_value
+from mlops_assets.adapters.runs import UNFINISHED
 from mlops_assets.config import Settings
 from mlops_assets.jobs import training_job, window_job
 from mlops_assets.sensors.drift import answer_of
-from mlops_assets.sensors.windows import UNFINISHED
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,8 @@ def _fail_orphaned_runs(settings: Settings) -> list[str]:
         return []
     import dagster as dg
 
+    from mlops_assets.adapters.runs import UNFINISHED
     from mlops_assets.cli.history import dagster_instance
-    from mlops_assets.sensors.windows import UNFINISHED
 
     done = []
     with dagster_instance(settings) as instance:

@@ -102,7 +102,7 @@ class Drift(_Strict):
     """What a column counts as that can no longer be judged; one that never could be is always left out."""
     numeric_method: NumericMethod = "wasserstein"
     numeric_threshold: Annotated[float, Field(gt=0)] = 0.1
-    """Distance that matters; what chance makes at the window's size is put on top of it, never below."""
+    """Distance that matters; where chance makes more than that at the window's size, what chance makes stands."""
     category_method: CategoryMethod = "jensenshannon"
     category_threshold: Annotated[float, Field(gt=0)] = 0.1
 

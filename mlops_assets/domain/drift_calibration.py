@@ -19,12 +19,16 @@ from mlops_assets.domain.drift_statistics import Levels, distances, levels, nois
 
 RESAMPLES = 1_000
 """Of these the default rate of 1 % is 10; the rate that comes out of 10 lies between 0.5 and 1.8 % (95 %)."""
+SMALLEST_NOISE = 1e-12
+"""A column that chance does not move has none, and something must be divided by."""
+ALIKE = 0.9
+"""From this share of the reference's rows a key on, a window's keys are taken to be as large: its noise is 5 % more."""
 AT_ONCE = 100
 """Resamples held in memory together: 20 columns of 640 levels take 10 MB each side."""
 ROUNDING = 1e-9
 """Evidently's sums and ours may differ in the last digits, which must not decide where few distances are possible."""
 MIN_KEYS = 10
-"""Fewer split keys than this in the reference tell nothing of how keys differ."""
+"""Fewer split keys of the reference that have a value tell nothing of how keys differ."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,6 @@ class Calibration:
 
     false_alarm_rate: float
     """The rate that was asked for."""
-    false_alarms: float
-    """Share of the resamples whose drift share exceeded its threshold with these thresholds of the columns."""
     resamples: int
     reference: Sizes
     current: Sizes
@@ -64,7 +66,7 @@ class Calibration:
     expected_values: Mapping[str, tuple[float, float]]
     """Values, by column, in the reference and (expected) in the window; nulls are none."""
     factor: float
-    """What the thresholds are raised by so that all columns together keep the rate; 1 where they do so already."""
+    """What noise is raised by so that all columns together keep the rate; 1 where they do so already."""
 
     def threshold(self, column: CalibratedColumn, *, values: int) -> float:
         """From which distance on a column has drifted: the contract's, or where chance makes more, what chance makes.
@@ -76,8 +78,7 @@ class Calibration:
         before, expected = self.expected_values[column.name]
         fewer = (1 / before + 1 / max(values, 1)) / (1 / before + 1 / max(expected, 1))
         noise: float = self.noise[column.name] * max(1.0, fewer) ** noise_exponent(column.method)
-        limit = max(column.threshold, noise)
-        return limit * self.factor if column.in_share else limit
+        return max(column.threshold, noise * self.factor if column.in_share else noise)
 
 
 def calibrate(
@@ -88,6 +89,7 @@ def calibrate(
     current: Sizes,
     drift_share_threshold: float,
     false_alarm_rate: float,
+    drifted_already: int = 0,
     resamples: int = RESAMPLES,
 ) -> Calibration:
     """Compares resamples of the reference, at its own size and at the window's.
@@ -99,6 +101,7 @@ def calibrate(
         current: Size of the window's sample.
         drift_share_threshold: The share of drifted columns that must be exceeded.
         false_alarm_rate: How often chance alone may exceed it.
+        drifted_already: Columns that count as drifted beside these, for they cannot be judged any more.
         resamples: How many.
     """
     of_row, found = pd.factorize(keys, sort=True)
@@ -118,23 +121,28 @@ def calibrate(
         shape = (len(made.centres), len(found))
         ones = np.ones(len(values), np.float32)
         tables.append(sparse.csr_matrix((ones, (made.of_value, of_row[present])), shape=shape))
-    # A window of fewer rows a key than the reference must not be stood for by more rows than it has.
-    keys_drawn = min(current.keys, max(1, round(current.rows * sizes.keys / sizes.rows)))
-    measured = _resampled(columns, column_levels, tables, keys=sizes.keys, current_keys=keys_drawn, resamples=resamples)
+    thinned = (current.rows / current.keys) / (sizes.rows / sizes.keys)
+    measured = _resampled(
+        columns,
+        column_levels,
+        tables,
+        keys=sizes.keys,
+        current_keys=current.keys,
+        thinned=thinned if thinned < ALIKE else 1.0,
+        resamples=resamples,
+    )
 
-    noise = {name: _upper(found, false_alarm_rate) for name, found in measured.items()}
+    noise = {name: _upper(found[np.isfinite(found)], false_alarm_rate) for name, found in measured.items()}
     in_share = [column for column in columns if column.in_share]
-    limits = np.array([max(column.threshold, noise[column.name]) for column in in_share])
-    times_limit = np.array([measured[column.name] for column in in_share]) / limits[:, None]
-    needed = math.floor(drift_share_threshold * len(in_share) + 1e-9) + 1  # so many drifted columns exceed it
-    factor, alarms = 1.0, 0.0
-    if needed <= len(in_share):
-        decisive = np.sort(times_limit, axis=0)[-needed]
-        factor = max(1.0, _upper(decisive, false_alarm_rate))
-        alarms = float(np.mean(decisive >= factor))
+    counted = len(in_share) + drifted_already
+    # So many drifted columns exceed the share; those that did so already are among them.
+    needed = math.floor(drift_share_threshold * counted + 1e-9) + 1 - drifted_already
+    factor = 1.0
+    if 0 < needed <= len(in_share):
+        times_noise = [_times_noise(column, measured[column.name], noise[column.name]) for column in in_share]
+        factor = max(1.0, _upper(np.sort(times_noise, axis=0)[-needed], false_alarm_rate))
     return Calibration(
         false_alarm_rate=false_alarm_rate,
-        false_alarms=alarms,
         resamples=resamples,
         reference=sizes,
         current=current,
@@ -151,9 +159,20 @@ def _resampled(
     *,
     keys: int,
     current_keys: int,
+    thinned: float,
     resamples: int,
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Distances, by column, of pairs of samples in which nothing changed; shape [resamples]."""
+    """Distances, by column, of pairs of samples in which nothing changed; not a number where one has no value.
+
+    Args:
+        columns: Of which.
+        column_levels: Their values.
+        tables: How often each key has each level.
+        keys: Keys of the reference.
+        current_keys: Keys of the window.
+        thinned: Share of a key's rows that the window has.
+        resamples: How many; the shape of each column's distances.
+    """
     chance = np.random.default_rng(0)
     counts = sparse.vstack(tables, format="csr")
     ends = np.cumsum([table.shape[0] for table in tables])
@@ -162,12 +181,20 @@ def _resampled(
         size = min(AT_ONCE, resamples - first)
         before = counts @ _draws(chance, keys, of=keys, size=size)
         now = counts @ _draws(chance, current_keys, of=keys, size=size)
+        if thinned < 1:
+            now = chance.binomial(now.astype(np.int64), thinned)
         for column, end in zip(columns, ends, strict=True):
             centres = column_levels[column.name].centres
             rows = slice(end - len(centres), end)
-            distance = distances(column.method, before[rows].astype(float), now[rows].astype(float), centres)
-            found[column.name].append(np.nan_to_num(distance))  # a resample without a value says nothing
+            pair = (before[rows].astype(float), now[rows].astype(float))
+            found[column.name].append(distances(column.method, *pair, centres))
     return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _times_noise(column: CalibratedColumn, measured: npt.NDArray[np.float64], noise: float) -> npt.NDArray[np.float64]:
+    """By what noise must be raised for each resample not to drift; 0 where the contract's threshold sees to that."""
+    times = measured / max(noise, SMALLEST_NOISE)
+    return np.where(measured >= column.threshold, times, 0.0)  # one without a value is not above it
 
 
 def _draws(chance: np.random.Generator, drawn: int, *, of: int, size: int) -> npt.NDArray[np.float32]:
@@ -179,4 +206,6 @@ def _draws(chance: np.random.Generator, drawn: int, *, of: int, size: int) -> np
 
 def _upper(values: npt.NDArray[np.float64], rate: float) -> float:
     """What at most a share of `rate` of the values reaches, for a column drifts where it reaches its threshold."""
+    if not len(values):
+        return 0.0
     return float(np.quantile(values, 1 - rate, method="higher")) * (1 + ROUNDING)

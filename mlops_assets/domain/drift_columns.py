@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binom
+from scipy.stats import hypergeom, ttest_ind_from_stats
 
 MIN_VALUES = 30
 """Fewer values than this in a column's sample say nothing about its distribution."""
 
 Column: TypeAlias = "pd.Series[Any]"
+Keys = npt.NDArray[np.intp]
+"""Split keys as numbers from 0 on, none left out; shape [rows]."""
 Verdict = Literal["drifted", "stable", "unusable"]
 
 
@@ -36,6 +40,8 @@ class ColumnDrift:
     """What it adds to the drift share; None where it is left out."""
     reason: str = ""
     """Why it is unusable."""
+    nulls: tuple[float, float] = (0.0, 0.0)
+    """Share of the rows without a finite value, in the reference and in the window."""
     importance: float | None = None
     """What the production model loses in AUC without it; None where that is not known."""
 
@@ -54,11 +60,17 @@ class Unusable:
 
     reason: str
     changed: bool
-    """Whether the window differs in this from the reference by more than chance; else it never could be judged."""
+    """Whether the samples differ in this by more than chance; else it never could be judged."""
 
 
 def why_unusable(
-    reference: "Column | None", current: "Column | None", *, is_category: bool, chance: float
+    reference: "Column | None",
+    current: "Column | None",
+    *,
+    is_category: bool,
+    chance: float,
+    keys: tuple[Keys, Keys] | None = None,
+    min_keys: int = 0,
 ) -> Unusable | None:
     """Why a column cannot be judged, or None where it can.
 
@@ -67,26 +79,34 @@ def why_unusable(
         current: The same of the window.
         is_category: Whether the contract says that it is no number.
         chance: How seldom chance alone may be taken for a change.
+        keys: Split keys of both samples' rows, for rows that share one are not independent; None where each row is
+            its own.
+        min_keys: In so many split keys of the reference it must have a value.
     """
-    samples = {"reference": _sample(reference, is_category), "current window": _sample(current, is_category)}
-    faults = [f"{fault} in the {role}" for role, sample in samples.items() if (fault := sample.fault)]
-    before, now = samples.values()
+    of_keys = keys or (_own_keys(reference), _own_keys(current))
+    before, now = (
+        _sample(column, codes, is_category) for column, codes in zip((reference, current), of_keys, strict=True)
+    )
+    faults = [f"{sample.fault} in the {role}" for role, sample in _by_role(before, now) if sample.fault]
+    if not faults and before.holding < min_keys:
+        faults = [f"values in {before.holding} split keys, {min_keys} are needed, in the reference"]
     if faults:
-        few, many = sorted(samples.values(), key=lambda sample: sample.share)
-        # As many values as the other sample makes one expect, or fewer by more than chance; a column goes by no chance.
         gone = (reference is None) != (current is None)
-        unlikely = gone or bool(binom.cdf(len(few.values), few.rows, many.share) < chance)
-        changed = few.share < many.share and unlikely
-        return Unusable("; ".join(faults), changed)
+        return Unusable("; ".join(faults), changed=_fewer_by_more_than_chance(before, now, gone=gone, chance=chance))
+    if now.share < before.share / 2 and _fell(before, now, chance):
+        return Unusable(f"values in {now.share:.1%} of the rows, {before.share:.1%} in the reference", changed=True)
     constant = before.values.iloc[0]
     if bool((before.values != constant).any()):
         return None
-    others = int((now.values != constant).sum())
-    if not others:
+    differ = (now.values != constant).to_numpy()
+    if not differ.any():
         return Unusable(f"constant: {constant} throughout", changed=False)
-    # Where nothing changed, each of the other values might as well have been drawn for the reference.
-    odds = len(now.values) / (len(before.values) + len(now.values))
-    reason = f"constant in the reference: {constant}; {others} of {len(now.values)} values differ in the current window"
+    # Where nothing changed, each key with another value might as well have been drawn for the reference.
+    others = len(np.unique(of_keys[1][now.at][differ]))
+    odds = now.holding / (before.holding + now.holding)
+    reason = (
+        f"constant in the reference: {constant}; {differ.sum()} of {len(differ)} values differ in the current window"
+    )
     return Unusable(reason, changed=odds**others < chance)
 
 
@@ -116,26 +136,75 @@ def ranked(columns: Sequence[ColumnDrift]) -> list[ColumnDrift]:
 class _Sample:
     values: Column
     """Those that are there and finite."""
+    at: npt.NDArray[np.intp]
+    """In which rows they are."""
     rows: int
+    key_shares: npt.NDArray[np.float64]
+    """Share of each key's rows that have a value; shape [keys]."""
     fault: str | None
 
     @property
     def share(self) -> float:
         return len(self.values) / self.rows if self.rows else 0.0
 
+    @property
+    def holding(self) -> int:
+        """Keys that have a value at all."""
+        return int((self.key_shares > 0).sum())
 
-def _sample(column: "Column | None", is_category: bool) -> _Sample:
+
+def _own_keys(column: "Column | None") -> Keys:
+    return np.arange(0 if column is None else len(column))
+
+
+def _by_role(before: _Sample, now: _Sample) -> tuple[tuple[str, _Sample], tuple[str, _Sample]]:
+    return ("reference", before), ("current window", now)
+
+
+def _fewer_by_more_than_chance(before: _Sample, now: _Sample, *, gone: bool, chance: float) -> bool:
+    """Whether one sample has its values in fewer keys than a draw from the keys of both would leave it with.
+
+    Fisher's exact test (1922), on keys; a column that is gone as a whole went by no chance.
+    """
+    few, many = sorted(
+        (before, now), key=lambda sample: (sample.holding / max(len(sample.key_shares), 1), sample.share)
+    )
+    if few.share >= many.share:
+        return False
+    drawn, of = len(few.key_shares), len(few.key_shares) + len(many.key_shares)
+    return gone or bool(hypergeom.cdf(few.holding, of, few.holding + many.holding, drawn) < chance)
+
+
+def _fell(before: _Sample, now: _Sample, chance: float) -> bool:
+    """Whether the share of the rows with a value fell, by Welch's test (1947) on the keys' shares."""
+    if min(len(before.key_shares), len(now.key_shares)) < 2:
+        return False
+    if np.ptp(before.key_shares) == np.ptp(now.key_shares) == 0:
+        return True
+    each = (value for sample in (before, now) for value in _moments(sample.key_shares))
+    return bool(ttest_ind_from_stats(*each, equal_var=False, alternative="greater").pvalue < chance)
+
+
+def _moments(shares: npt.NDArray[np.float64]) -> tuple[float, float, int]:
+    return float(shares.mean()), float(shares.std(ddof=1)), len(shares)
+
+
+def _sample(column: "Column | None", keys: Keys, is_category: bool) -> _Sample:
     if column is None:
-        return _Sample(pd.Series(dtype=float), rows=0, fault="missing")
+        none = pd.Series(dtype=float)
+        return _Sample(none, keys[:0], rows=0, key_shares=np.zeros(len(np.unique(keys))), fault="missing")
     present = column.dropna()
-    values = present[is_value(present)]
+    usable = is_value(column).to_numpy()
     fault = None
     if not len(present):
         fault = "all null"
     elif not (is_category or pd.api.types.is_numeric_dtype(present)):
-        values, fault = present.iloc[:0], "no numbers, as the contract has them,"
-    elif not len(values):
+        usable, fault = np.zeros(len(column), dtype=bool), "no numbers, as the contract has them,"
+    elif not usable.any():
         fault = "all infinite"
-    elif len(values) < MIN_VALUES:
-        fault = f"{len(values)} values, {MIN_VALUES} are needed,"
-    return _Sample(values, rows=len(column), fault=fault)
+    elif usable.sum() < MIN_VALUES:
+        fault = f"{usable.sum()} values, {MIN_VALUES} are needed,"
+    values = column[usable]
+    at = np.flatnonzero(usable)
+    shares = np.bincount(keys, weights=usable) / np.bincount(keys) if len(keys) else np.zeros(0)
+    return _Sample(values, at, rows=len(column), key_shares=shares, fault=fault)

@@ -1,17 +1,20 @@
-"""`drift_sensor`: follows the drift reports, and trains a candidate where one asks for it."""
+"""`drift_sensor`: follows the drift reports, and trains a candidate where one asks for it.
+
+One after the other: what a report decided holds as long as nothing was trained and promoted since. One that a training
+has overtaken is made anew, and decides again; nothing is decided here.
+"""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.scheduler.instigation import SensorInstigatorData
 
 from mlops_assets.adapters.event_log import reported_value
-from mlops_assets.adapters.training_runs import ANSWERS_TAG, trainings_started
+from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.adapters.runs import under_way
+from mlops_assets.adapters.training_runs import ANSWERS_TAG, last_training_ended
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import read_dataset
-from mlops_assets.domain.drift import over_budget
-from mlops_assets.jobs import training_job
+from mlops_assets.jobs import drift_job, training_job
 from mlops_assets.partitions import window_partitions
 from mlops_assets.sensors.watching import watch
 
@@ -25,37 +28,89 @@ NAMED_COLUMNS = 5
 
 def drift_sensor(settings: Settings) -> dg.SensorDefinition:
     """The sensor on the drift reports."""
+    releases = ReleaseStore(settings.releases)
 
     @dg.sensor(
         name=NAME,
-        job=training_job,
+        jobs=[training_job, drift_job],
         minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Trains a candidate where a drift report asks for it.",
+        description="Trains a candidate where a drift report asks for it; makes one anew that a training overtook.",
     )
     def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        def look() -> list[dg.EventLogRecord] | None:
-            return _reports_after(context.instance, int(context.cursor or 0)) or None
+        after = int(context.cursor or 0)
 
-        reports = watch(look, seconds=settings.watch_seconds)
-        if not reports:
-            return dg.SkipReason("no new drift report")
-        answers = _within_budget(context.instance, settings, [(report, answer_of(report)) for report in reports])
-        said = "; ".join(f"{report.partition_key}: {answer.decision}: {answer.reason}" for report, answer in answers)
+        def look() -> _Passed | None:
+            passed = _pass(context.instance, releases, _reports_after(context.instance, after))
+            return passed if passed.cursor is not None else None
+
+        passed = watch(look, seconds=settings.watch_seconds)
+        if passed is None:
+            waiting = _reports_after(context.instance, after)
+            return dg.SkipReason(_waits(context.instance, waiting[0]) if waiting else "no new drift report")
+        said = "; ".join(passed.said)
         context.log.info(said)
-        for _, answer in answers:
-            if answer.decision == SAYS_NOTHING:
-                context.log.warning(answer.reason)
-        to_train = sorted({answer.trains for _, answer in answers if answer.trains})
+        for fault in passed.faults:
+            context.log.warning(fault)
+        windows = sorted({str(request.partition_key) for request in passed.requests})
         return dg.SensorResult(
-            run_requests=[_training(report, answer) for report, answer in answers if answer.trains],
+            run_requests=passed.requests,
             # A window that someone deleted in Dagster's page would fail this tick, and the next, for ever.
-            dynamic_partitions_requests=[window_partitions.build_add_request(to_train)] if to_train else [],
-            skip_reason=None if to_train else dg.SkipReason(said),
-            cursor=str(reports[-1].storage_id),
+            dynamic_partitions_requests=[window_partitions.build_add_request(windows)] if windows else [],
+            skip_reason=None if windows else dg.SkipReason(said),
+            cursor=passed.cursor,
         )
 
     return sense
+
+
+@dataclass
+class _Passed:
+    """What becomes of the reports up to a cursor."""
+
+    cursor: str | None
+    """None where not one could be passed."""
+    requests: list[dg.RunRequest]
+    said: list[str]
+    faults: list[str]
+    """Of reports that say nothing."""
+
+
+def _pass(instance: dg.DagsterInstance, releases: ReleaseStore, reports: list[dg.EventLogRecord]) -> _Passed:
+    """Passes reports, oldest first, up to one that starts a training or must wait for one to end."""
+    passed = _Passed(None, [], [], [])
+    for report in reports:
+        answer = answer_of(report)
+        if answer.trains is not None and under_way(instance, training_job.name):
+            break
+        passed.cursor = str(report.storage_id)
+        if answer.trains is None:
+            passed.faults += [answer.reason] if answer.decision == SAYS_NOTHING else []
+            passed.said.append(f"{report.partition_key}: {answer.decision}: {answer.reason}")
+        elif (overtaken := _overtaken(instance, releases, report)) is not None:
+            passed.said.append(f"{report.partition_key}: {overtaken}: it is measured anew")
+            passed.requests.append(_anew(report))
+        else:
+            passed.said.append(f"{report.partition_key}: {answer.decision}: {answer.reason}")
+            passed.requests.append(_training(report, answer))
+            break
+    return passed
+
+
+def _overtaken(instance: dg.DagsterInstance, releases: ReleaseStore, report: dg.EventLogRecord) -> str | None:
+    """Why what a report decided holds no more; None where it does."""
+    ended = last_training_ended(instance, training_job.name)
+    if ended is not None and report.timestamp < ended:
+        return "a training has ended since its drift report"
+    pointer = releases.pointer()
+    if reported_value(report, "production_epoch") != (pointer.epoch if pointer else None):
+        return "its drift report is of another production"
+    return None
+
+
+def _waits(instance: dg.DagsterInstance, report: dg.EventLogRecord) -> str:
+    training = under_way(instance, training_job.name) or "a training has just ended"
+    return f"the drift report of {report.partition_key} waits: {training}"
 
 
 @dataclass(frozen=True)
@@ -76,27 +131,6 @@ def answer_of(report: dg.EventLogRecord) -> Answer:
         said = f"the drift report of {report.partition_key} says no {min(lacking)}: materialize drift_report of it anew"
         return Answer(SAYS_NOTHING, said, None)
     return Answer(str(metadata["decision"].value), str(metadata["reason"].value), str(metadata["trains"].value) or None)
-
-
-def _within_budget(
-    instance: dg.DagsterInstance, settings: Settings, answers: list[tuple[dg.EventLogRecord, Answer]]
-) -> list[tuple[dg.EventLogRecord, Answer]]:
-    """The same, without the trainings that the budget has no place for.
-
-    A report is decided on by the trainings before it; those of a backfill are made side by side, and each would count
-    on the same place. Here they pass one by one. A first model needs no place, as in `decide`.
-    """
-    policy, now = read_dataset(settings.dataset).retraining, datetime.now(UTC)
-    trainings = trainings_started(instance, policy, now=now)
-    kept = []
-    for report, answer in answers:
-        is_limited = answer.trains is not None and answer.decision != "first"
-        if is_limited and (said := over_budget(policy, trainings, window=str(report.partition_key))):
-            answer = Answer("over budget", f"{answer.reason}, but {said}", None)
-        if answer.trains:
-            trainings.append(now)
-        kept.append((report, answer))
-    return kept
 
 
 def unanswered_report(instance: dg.DagsterInstance) -> str | None:
@@ -137,6 +171,7 @@ def _reports_after(instance: dg.DagsterInstance, storage_id: int) -> list[dg.Eve
 
 def _training(report: dg.EventLogRecord, answer: Answer) -> dg.RunRequest:
     return dg.RunRequest(
+        job_name=training_job.name,
         partition_key=answer.trains,
         run_key=f"{report.partition_key}:{report.storage_id}",
         tags={
@@ -148,12 +183,20 @@ def _training(report: dg.EventLogRecord, answer: Answer) -> dg.RunRequest:
     )
 
 
+def _anew(report: dg.EventLogRecord) -> dg.RunRequest:
+    return dg.RunRequest(
+        job_name=drift_job.name,
+        partition_key=report.partition_key,
+        run_key=f"{report.partition_key}:{report.storage_id}:anew",
+    )
+
+
 def _numbers(report: dg.EventLogRecord) -> dict[str, str]:
     """What a report measured, as far as it measured anything."""
     tags, share, columns = {}, reported_value(report, "drift_share"), reported_value(report, "columns")
     if isinstance(share, float):
         tags["mlops/drift_share"] = f"{share:.4f}"
     if isinstance(columns, dg.TableMetadataValue):
-        drifted = [str(record.data["column"]) for record in columns.records if record.data.get("verdict") == "drifted"]
+        drifted = [str(record.data["column"]) for record in columns.records if record.data.get("counts") == "drifted"]
         tags["mlops/drifted_columns"] = ", ".join(drifted[:NAMED_COLUMNS])
     return tags

@@ -15,22 +15,15 @@ import dagster as dg
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.landed_window import Landing
 from mlops_assets.adapters.landing.requeue import Requeue
+from mlops_assets.adapters.runs import under_way
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.domain.landing import Landed, next_to_take, retry_is_due
-from mlops_assets.jobs import training_job, window_job
+from mlops_assets.jobs import drift_job, training_job, window_job
 from mlops_assets.partitions import window_partitions
 from mlops_assets.sensors.drift import unanswered_report
 from mlops_assets.sensors.watching import watch
 
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-"""A run in one of these keeps the next window waiting."""
 LANDED_TAG = "mlops/landed"
 """On a run of `window_job`: the fingerprint of what had landed when it was asked for."""
 
@@ -132,22 +125,13 @@ def _runs_of(window: str) -> dg.RunsFilter:
 
 
 def _what_is_under_way(instance: dg.DagsterInstance) -> str | None:
-    # In the order in which they follow each other, so that none begins behind the look: window_job makes the report,
-    # and training_job answers it.
-    if said := _unfinished(instance, window_job.name):
+    # In the order in which they follow each other, so that none begins behind the look: window_job and drift_job make
+    # a report, and training_job answers it, or drift_job once more.
+    if said := under_way(instance, window_job.name) or under_way(instance, drift_job.name):
         return said
     if (report := unanswered_report(instance)) is not None:
         return f"the drift report of {report} is not answered yet"
-    return _unfinished(instance, training_job.name)
-
-
-def _unfinished(instance: dg.DagsterInstance, job: str) -> str | None:
-    if runs := instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=1):
-        return f"{job} of {runs[0].tags.get('dagster/partition')} is {runs[0].status.value}"
-    newest = instance.get_runs(dg.RunsFilter(job_name=job), limit=1)
-    if newest and newest[0].is_complete_and_waiting_to_retry:
-        return f"{job} of {newest[0].tags.get('dagster/partition')} is about to be tried again"
-    return None
+    return under_way(instance, drift_job.name) or under_way(instance, training_job.name)
 
 
 def _why_nothing(landing: Landing, requeue: Requeue, taken: dict[str, str], instance: dg.DagsterInstance) -> str:

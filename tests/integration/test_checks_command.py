@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 CHECKS = {
     *WINDOW_CHECKS,
     *ROW_CHECKS,
-    "every_column_is_judged",
+    "no_feature_went_silent",
     "candidate_beats_production",
     "served_artifact_matches",
     "service_answers_as_released",

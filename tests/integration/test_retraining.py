@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import msgspec
+import pandas as pd
 import pytest
 
 from mlops_assets.adapters.training_runs import ANSWERS_TAG
@@ -45,23 +47,31 @@ class Follower:
         self.follow()
         return str(self.loop.reported("drift_report", window)["decision"])
 
-    def follow(self) -> list[dg.RunRequest]:
-        """A tick of the sensor, and the trainings that it asks for."""
+    def follow(self) -> list[tuple[str, str]]:
+        """Ticks of the sensor, each with the runs that it asks for, until it asks for none; gives job and window."""
+        done: list[tuple[str, str]] = []
+        while requests := self.tick():
+            for request in requests:
+                job = self.loop.definitions.resolve_job_def(str(request.job_name))
+                ended = job.execute_in_process(
+                    partition_key=request.partition_key, instance=self.loop.instance, tags=request.tags
+                )
+                assert ended.success
+                done.append((str(request.job_name), str(request.partition_key)))
+        return done
+
+    def tick(self) -> list[dg.RunRequest]:
+        """What the sensor asks for."""
         sensor = self.loop.definitions.resolve_sensor_def("drift_sensor")
         context = dg.build_sensor_context(
             instance=self.loop.instance, cursor=self._cursor, definitions=self.loop.definitions
         )
         result: Any = sensor(context)
-        assert isinstance(result, dg.SensorResult)
+        if isinstance(result, dg.SkipReason):
+            return []
         self._cursor = result.cursor
         self.said = str(result.skip_reason.skip_message) if result.skip_reason else ""
-        requests = list(result.run_requests or [])
-        for request in requests:
-            trained = self.loop.definitions.resolve_job_def("training_job").execute_in_process(
-                partition_key=request.partition_key, instance=self.loop.instance, tags=request.tags
-            )
-            assert trained.success
-        return requests
+        return list(result.run_requests or [])
 
     def trainings(self) -> list[str]:
         """The windows that the loop trained on, in this order."""
@@ -125,19 +135,91 @@ def test_what_the_budget_puts_off_starts_when_it_frees(tmp_path: Path, empty_mlf
         assert follower.trainings() == ["2024-01", "2024-02"]
 
 
-def test_reports_that_were_made_side_by_side_share_one_budget(tmp_path: Path, empty_mlflow: Path) -> None:
-    """A backfill's reports count the same trainings; the sensor starts no more of them than there are places."""
-    policy = contract(tmp_path, retraining="budget_trainings = 2\nbudget_days = 1")
-    with new_loop(tmp_path, empty_mlflow, contract=policy) as loop:
-        for number, decision in enumerate(("trained", "late", "trained", "first", "no drift"), start=1):
-            window = f"2024-0{number}"
-            said = {"decision": decision, "reason": "asked", "trains": "" if decision == "no drift" else window}
-            loop.instance.report_runless_asset_event(
-                dg.AssetMaterialization("drift_report", partition=window, metadata=said)
-            )
+@pytest.mark.parametrize(
+    ("policy", "decisions"),
+    [
+        ("", ["trained", "trained"]),
+        ("budget_trainings = 2\nbudget_days = 1", ["trained", "over budget"]),
+        ("cooldown_windows = 1", ["trained", "cooling down"]),
+    ],
+)
+def test_reports_of_a_backfill_are_answered_one_after_the_other(
+    tmp_path: Path, empty_mlflow: Path, policy: str, decisions: list[str]
+) -> None:
+    """Made side by side, each knows nothing of the trainings that the others ask for."""
+    with new_loop(tmp_path, empty_mlflow, contract=contract(tmp_path, retraining=policy)) as loop:
+        follower = Follower(loop)
+        follower.land("2024-01")
+        if "cooldown" in policy:
+            follower.land("2024-02")
+        for month, shift in ((3, 3.0), (4, 6.0)):
+            loop.land(f"2024-0{month}", shift=shift)
+            assert loop.ingest(f"2024-0{month}").success
+        asked = [loop.reported("drift_report", window)["decision"] for window in ("2024-03", "2024-04")]
+        assert asked == ["trained", "trained"]
+
+        done = follower.follow()
+        assert done[:2] == [("training_job", "2024-03"), ("drift_job", "2024-04")]
+        assert [loop.reported("drift_report", f"2024-0{month}")["decision"] for month in (3, 4)] == decisions
+        assert loop.served_version() == (3 if decisions[1] == "trained" else 2)
+        assert loop.reported("drift_report", "2024-04")["production_version"] == 2, "it is measured against the new one"
+
+
+def test_a_report_waits_while_a_training_is_under_way(tmp_path: Path, empty_mlflow: Path) -> None:
+    """What it decided is out of date when that has ended: the same training would start twice."""
+    with new_loop(tmp_path, empty_mlflow) as loop:
+        follower = Follower(loop)
+        follower.land("2024-01")
+        loop.land("2024-02", shift=3)
+        assert loop.ingest("2024-02").success
+        (request,) = follower.tick()
+        assert request.job_name == "training_job"
+        run = loop.instance.create_run_for_job(
+            loop.definitions.resolve_job_def("training_job"),
+            tags={**request.tags, "dagster/partition": "2024-02"},
+            status=dg.DagsterRunStatus.STARTED,
+        )
+        assert loop.run("drift_job", "2024-02").success
+        assert loop.reported("drift_report", "2024-02")["decision"] == "trained", "no candidate of it is there yet"
         sensor = loop.definitions.resolve_sensor_def("drift_sensor")
-        result: Any = sensor(dg.build_sensor_context(instance=loop.instance, definitions=loop.definitions))
-        assert [request.partition_key for request in result.run_requests] == ["2024-01", "2024-02", "2024-04"]
+        cursor = str(int(request.tags[ANSWERS_TAG]))
+        context = dg.build_sensor_context(instance=loop.instance, cursor=cursor, definitions=loop.definitions)
+        waiting: Any = sensor(context)
+        assert isinstance(waiting, dg.SkipReason)
+        assert waiting.skip_message == ("the drift report of 2024-02 waits: training_job of 2024-02 is STARTED"), (
+            waiting.skip_message
+        )
+        loop.instance.report_run_canceled(run)
+        assert [asked.job_name for asked in follower.tick()] == ["drift_job"]
+
+
+def test_a_report_of_another_production_is_made_anew(tmp_path: Path, empty_mlflow: Path) -> None:
+    """It was rolled back, or promoted by hand: the distances are to what nobody serves any more."""
+    with new_loop(tmp_path, empty_mlflow) as loop:
+        follower = Follower(loop)
+        follower.land("2024-01")
+        loop.land("2024-02", shift=3)
+        assert loop.ingest("2024-02").success
+        pointer = loop.releases.pointer()
+        assert pointer is not None
+        loop.releases.point_to(msgspec.structs.replace(pointer, epoch=pointer.epoch + 1))
+        assert [(asked.job_name, asked.partition_key) for asked in follower.tick()] == [("drift_job", "2024-02")]
+
+
+def test_a_training_that_found_nothing_to_compare_is_not_started_again(tmp_path: Path, empty_mlflow: Path) -> None:
+    """It leaves no candidate, and would be repeated each day by the schedule."""
+    with new_loop(tmp_path, empty_mlflow) as loop:
+        follower = Follower(loop)
+        path = loop.land("2024-01")
+        pd.read_parquet(path).assign(bought=False).to_parquet(path)
+        assert follower.ingest("2024-01") == "first"
+        assert loop.reported("candidate_model", "2024-01") == {}, "rows of one outcome give no model"
+        assert follower.measure_anew("2024-01") == "answered"
+        assert follower.trainings() == ["2024-01"]
+        loop.land("2024-01")
+        assert follower.ingest("2024-01") == "first", "other rows are another try"
+        assert follower.trainings() == ["2024-01", "2024-01"]
+        assert loop.served_version() == 1
 
 
 def test_a_drift_that_a_candidate_lost_to_is_tried_again_when_more_labels_came(

@@ -189,13 +189,15 @@ def test_two_reports_at_once_both_get_their_training(loop: Loop) -> None:
     for window in ("2024-01", "2024-02"):
         loop.land(window)
         loop.ingest(window)
-    result = tick(loop, "drift_sensor")
-
-    assert requested(result) == ["2024-01", "2024-02"]
-    assert isinstance(result, dg.SensorResult)
-    assert result.run_requests is not None
-    assert result.run_requests[0].tags["mlops/decision"] == "first"
-    assert isinstance(tick(loop, "drift_sensor", result.cursor), dg.SkipReason)
+    first = tick(loop, "drift_sensor")
+    assert requested(first) == ["2024-01"]
+    assert isinstance(first, dg.SensorResult)
+    assert first.run_requests is not None
+    assert first.run_requests[0].tags["mlops/decision"] == "first"
+    second = tick(loop, "drift_sensor", first.cursor)
+    assert requested(second) == ["2024-02"]
+    assert isinstance(second, dg.SensorResult)
+    assert isinstance(tick(loop, "drift_sensor", second.cursor), dg.SkipReason)
 
 
 def test_without_drift_the_tick_skips_with_the_numbers(loop: Loop) -> None:

@@ -22,6 +22,7 @@ from tests.unit.mlops_assets.small_windows import as_drawn, land_small, small_da
 
 MONTHS = [f"2013-{month:02d}" for month in range(1, 9)]
 EPOCH = 4
+BASE: dict[str, Any] = {"decision": "no drift", "settings": small_dataset().drift.model_dump(mode="json")}
 
 pytestmark = pytest.mark.filterwarnings("ignore:Field onnx:DeprecationWarning")  # of skl2onnx in onnx
 
@@ -64,7 +65,7 @@ def _store(folder: Path, **retraining: object) -> WindowStore:
 def report(instance: dg.DagsterInstance, window: str, *, epoch: int = EPOCH, **metadata: Any) -> None:  # noqa: ANN401
     """A drift report of a window."""
     event = dg.AssetMaterialization(
-        "drift_report", partition=window, metadata={"production_epoch": epoch, "decision": "no drift", **metadata}
+        "drift_report", partition=window, metadata={**BASE, "production_epoch": epoch, **metadata}
     )
     instance.report_runless_asset_event(event)
 

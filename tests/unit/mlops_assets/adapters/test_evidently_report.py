@@ -26,6 +26,8 @@ ODD_NAMES = (
     "a|b,c.d/e%f",
     "Ünïcødé 漢字 🦆",
     "<img src=x onerror=alert(1)>",
+    "a</script><img src=x onerror=alert(2)>",
+    "<!--<script>",
     "{{x}} ${x} \\d",
 )
 
@@ -310,6 +312,17 @@ def test_odd_names_are_measured_and_are_texts_of_the_page(tmp_path: Path, in_pre
     page = Page.read(odd)
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in Page.read(plain).tags]
     assert {f"Value Drift for column {name}" for name in ODD_NAMES} <= set(page.texts)
+
+
+def test_a_level_cannot_end_the_pages_script(tmp_path: Path) -> None:
+    """Categories come from the data, and the page is opened in a browser beside Dagster's."""
+    plain, odd, level = tmp_path / "plain.html", tmp_path / "odd.html", "</script><img src=x onerror=alert(3)>"
+    samples = [frame.assign(plan=np.resize(["free", level], len(frame))) for frame in (BEFORE, NOW)]
+    scored(category("plan"), html=plain)
+    scored(category("plan"), reference=samples[0], current=samples[1], html=odd)
+    page = Page.read(odd)
+    assert [tag for tag, _ in page.tags] == [tag for tag, _ in Page.read(plain).tags]
+    assert any(level in text for text in page.texts), "it is still shown"
 
 
 @pytest.mark.parametrize(("chosen", "stands"), [(None, "1"), ("yes", "yes")])

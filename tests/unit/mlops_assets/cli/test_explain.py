@@ -48,7 +48,7 @@ def test_a_refusal_is_told_from_the_rows_to_the_verdict(
         "0.6667 (2 of 3 columns); the threshold 0.3000 must be exceeded",
         "target drift all null",
         "current keys 20, current rows 60, false alarm rate 0.0100",
-        "amount drifted 0.4000 0.1000 0.1",
+        "amount drifted drifted 0.4000 0.1000 0.1000",
         "decision trained why because",
         "drift share go 0.6667 exceeds 0.3000",
         "success of window 2013-03 started by drift_sensor; answers this report",

@@ -77,7 +77,14 @@ def report(instance: dg.DagsterInstance, asset: str, **metadata: Any) -> int:  #
 def drift_report(instance: dg.DagsterInstance, *, trains: str = "", **metadata: Any) -> int:  # noqa: ANN401
     """A drift report as the graph writes it."""
     record = {"column": "amount", "verdict": "drifted", "score": "0.4000", "threshold": "0.1000", "importance": "0.1"}
-    others = {"age": "stable", "plan": "left out", "colour": "unusable", "late": "drifted", "prediction": "drifted"}
+    record["counts"] = "drifted"
+    others = {
+        "age": ("stable", "stable"),
+        "plan": ("unusable", "left out"),
+        "colour": ("unusable", "drifted"),
+        "late": ("drifted", "beside the share"),
+        "prediction": ("drifted", "beside the share"),
+    }
     usual = {
         "decision": "trained" if trains else "no drift",
         "reason": "because",
@@ -93,7 +100,10 @@ def drift_report(instance: dg.DagsterInstance, *, trains: str = "", **metadata: 
         "columns": dg.MetadataValue.table(
             [
                 dg.TableRecord(record),
-                *(dg.TableRecord({**record, "column": name, "verdict": said}) for name, said in others.items()),
+                *(
+                    dg.TableRecord({**record, "column": name, "verdict": verdict, "counts": counts})
+                    for name, (verdict, counts) in others.items()
+                ),
             ]
         ),
     }
@@ -191,6 +201,7 @@ def test_the_columns_are_counted_as_the_share_counts_them(
         "late",
         "prediction",
     ]
+    assert [drift["columns"][0][name] for name in ("score", "threshold", "importance")] == [0.4, 0.1, 0.1]
     assert drift["target_drift"] == "all null"
     assert drift["prediction_drift"] is None
 
@@ -207,8 +218,9 @@ def test_a_report_by_an_earlier_version_is_read_as_far_as_it_goes(
     report(instance, "drift_report", **said, columns=dg.MetadataValue.table(columns))
     read = explained(instance, store, ledger)
     assert read["decision"]["steps"] == []
-    assert (read["drift"]["drifted_columns"], read["drift"]["judged_columns"]) == (1, 2)
+    assert read["drift"]["drift_share"] == 0.5
     assert read["drift"]["columns"][0]["reason"] == "all null"
+    assert read["drift"]["columns"][1]["score"] == 0.04
     report(instance, "drift_report")
     assert explained(instance, store, ledger)["decision"]["kind"] == "says nothing"
 

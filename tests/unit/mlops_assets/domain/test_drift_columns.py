@@ -1,9 +1,11 @@
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from mlops_assets.domain.drift_columns import (
     MIN_VALUES,
     Column,
     ColumnDrift,
+    Keys,
     Unusable,
     Verdict,
     drift_share,
@@ -28,7 +31,8 @@ NAMED = pd.Series([f"level {at % 5}" for at in range(1_000)], dtype=object)
 
 def filled(values: int, rows: int) -> Column:
     """A number with so many values, and nulls in the other rows."""
-    return pd.Series([*(at % 7 for at in range(values)), *[math.nan] * (rows - values)], dtype=float)
+    at = np.arange(rows)
+    return pd.Series(np.where(at < values, at % 7, math.nan))
 
 
 def one_value(rows: int, *, others: int = 0, nulls: int = 0) -> Column:
@@ -36,9 +40,41 @@ def one_value(rows: int, *, others: int = 0, nulls: int = 0) -> Column:
     return pd.Series([7.0] * (rows - others) + [8.0] * others + [math.nan] * nulls)
 
 
-def judged(reference: "Column | None", current: "Column | None", *, is_category: bool = False) -> Unusable | None:
+def judged(
+    reference: "Column | None",
+    current: "Column | None",
+    *,
+    is_category: bool = False,
+    keys: tuple[Keys, Keys] | None = None,
+    min_keys: int = 0,
+) -> Unusable | None:
     """What is said of a column, with one of a thousand as chance."""
-    return why_unusable(reference, current, is_category=is_category, chance=CHANCE)
+    return why_unusable(reference, current, is_category=is_category, chance=CHANCE, keys=keys, min_keys=min_keys)
+
+
+A_DAY = 70
+"""Rows of each day in the samples by days."""
+
+
+def days(count: int) -> Keys:
+    """Split keys of so many days."""
+    return np.repeat(np.arange(count), A_DAY)
+
+
+def on_days(count: int, filled_on: int, *, rows: int = A_DAY) -> Column:
+    """A number that so many rows of the first of the days have, and no other."""
+    here = (days(count) < filled_on) & (np.arange(count * A_DAY) % A_DAY < rows)
+    return pd.Series(np.where(here, np.arange(len(here)) % 7, math.nan))
+
+
+def set_on_days(count: int, others_on: int, *, holding: int | None = None) -> Column:
+    """A number that is 7, but 8 on the first of the days; null on those after the holding ones."""
+    day = days(count)
+    return pd.Series(np.where(day < others_on, 8.0, 7.0)).where(day < (count if holding is None else holding))
+
+
+DAYS_OF_BOTH = (days(60), days(20))
+"""Sixty days of a reference, and twenty of a window."""
 
 
 KINDS: list[tuple[str, "Column | None", bool, str]] = [
@@ -116,6 +152,12 @@ def test_thirty_values_of_the_contracts_type_are_judged(column: Column, is_categ
         (filled(200, 20_000), filled(0, 600), False),
         (filled(200, 20_000), filled(0, 800), True),
         (filled(200, 20_000), filled(1, 700), False),
+        # What the reference says of a rare value is chance as well.
+        (filled(10, 20_000), filled(1, 100), False),
+        (filled(1, 100), filled(10, 20_000), False),
+        (filled(20, 20_000), filled(3, 500), False),
+        (filled(29, 20_000), filled(14, 20_000), False),
+        (filled(29, 20_000), filled(8, 20_000), True),
         (filled(1_000, 20_000), filled(8, 400), False),
         (filled(1_000, 20_000), filled(4, 400), True),
         (filled(20_000, 20_000), filled(0, 100), True),
@@ -174,6 +216,21 @@ def test_a_change_reads_the_same_from_both_sides(data: st.DataObject, chance: fl
         assert worse.changed
 
 
+@pytest.mark.parametrize(("share", "rows"), [(0.001, 500), (0.0014, 20_000), (0.05, 500)])
+def test_a_rare_column_is_called_changed_no_more_often_than_chance_may(share: float, rows: int) -> None:
+    """With the reference's share taken for the true one, one of four windows of 500 rows started a training."""
+    chance, draws = np.random.default_rng(0), 4_000
+    values = zip(*(chance.binomial(of, share, draws).tolist() for of in (20_000, rows)), strict=True)
+    changed, unusable = 0, 0
+    for (before, now), times in Counter(values).items():
+        found = judged(filled(before, 20_000), filled(now, rows))
+        if found is not None:
+            unusable += times
+            changed += times * found.changed
+    assert unusable / draws > 0.4, "too few values to be judged"
+    assert changed / draws < 0.002, "one of a thousand from either side"
+
+
 @pytest.mark.parametrize(
     ("reference", "current", "changed"),
     [
@@ -190,8 +247,8 @@ def test_a_change_reads_the_same_from_both_sides(data: st.DataObject, chance: fl
         (one_value(100), one_value(20_000, others=1_390), True),
         # Rows without a value are no draws.
         (one_value(100, nulls=19_900), one_value(100, others=9), False),
-        (one_value(100), one_value(100, others=9, nulls=19_900), False),
-        (one_value(100), one_value(100, others=10, nulls=19_900), True),
+        (one_value(100), one_value(100, others=9, nulls=90), False),
+        (one_value(100), one_value(100, others=10, nulls=90), True),
     ],
 )
 def test_what_was_constant_changed_where_chance_does_not_explain_the_others(
@@ -207,7 +264,7 @@ def test_what_was_constant_changed_where_chance_does_not_explain_the_others(
     ("reference", "current", "is_category", "said"),
     [
         (one_value(50), one_value(1_000), False, "7.0"),
-        (one_value(1_000, nulls=200), one_value(50, nulls=900), False, "7.0"),
+        (one_value(1_000, nulls=200), one_value(50, nulls=60), False, "7.0"),
         (one_value(50), one_value(50).astype("Int64"), False, "7.0"),
         (pd.Series([math.inf, 7.0] * 50), pd.Series([7.0, -math.inf] * 50), False, "7.0"),
         (pd.Series(["a"] * 50), pd.Series(["a"] * 50).astype("category"), True, "a"),
@@ -252,6 +309,207 @@ def test_a_constant_category_is_compared_with_values_of_any_type(now: object, di
     assert (f"{differ} of 1000 values differ" in found.reason) is bool(differ)
 
 
+@pytest.mark.parametrize(
+    ("others_on", "changed", "by_rows"),
+    [(1, False, True), (4, False, True), (5, True, True), (20, True, True)],
+)
+def test_rows_of_a_day_are_one_draw_of_what_was_constant(others_on: int, changed: bool, by_rows: bool) -> None:
+    """A holiday's flag has all rows of one day, which the reference's days may well not have had."""
+    reference, current = one_value(60 * A_DAY), set_on_days(20, others_on)
+    said = f"constant in the reference: 7.0; {others_on * A_DAY} of 1400 values differ in the current window"
+    assert judged(reference, current, keys=DAYS_OF_BOTH) == Unusable(said, changed)
+    assert judged(reference, current) == Unusable(said, by_rows)
+
+
+def test_each_day_with_another_value_is_a_draw_however_few_rows_it_has() -> None:
+    """One row of each of five days is as unlikely as five rows that share nothing."""
+    day = days(20)
+    current = pd.Series(np.where((day < 5) & (np.arange(len(day)) % A_DAY == 0), 8.0, 7.0))
+    found = judged(one_value(60 * A_DAY), current, keys=DAYS_OF_BOTH)
+    assert found is not None
+    assert (found.changed, "5 of 1400 values" in found.reason) == (True, True)
+    fewer = current.where(day != 4, 7.0)
+    assert judged(one_value(60 * A_DAY), fewer, keys=DAYS_OF_BOTH) == Unusable(
+        "constant in the reference: 7.0; 4 of 1400 values differ in the current window", changed=False
+    )
+
+
+@pytest.mark.parametrize(("others_on", "changed"), [(4, False), (5, True)])
+def test_a_days_nulls_do_not_move_its_values_to_another_day(others_on: int, changed: bool) -> None:
+    """Counted from the first value on, five days of half as many would be three."""
+    current = set_on_days(20, others_on)
+    current = current.where(current.index % 2 == 1)
+    found = judged(one_value(60 * A_DAY), current, keys=DAYS_OF_BOTH)
+    assert found is not None
+    assert found.changed is changed
+
+
+@pytest.mark.parametrize(("others_on", "changed"), [(9, False), (10, True)])
+def test_days_without_a_value_are_no_draws(others_on: int, changed: bool) -> None:
+    """Of forty days, twenty with values in the window, each of the others falls into it with one half."""
+    reference = set_on_days(60, 0, holding=20)
+    found = judged(reference, set_on_days(20, others_on), keys=DAYS_OF_BOTH)
+    assert found is not None
+    assert found.changed is changed
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "keys", "changed", "by_rows"),
+    [
+        # A fifth of the days has values: ten days without any are chance, twenty-eight are not.
+        (on_days(60, 12), on_days(10, 0), (days(60), days(10)), False, True),
+        (on_days(60, 12), on_days(56, 0), (days(60), days(56)), True, True),
+        (on_days(60, 30), on_days(20, 0), DAYS_OF_BOTH, True, True),
+        # The same from the other side.
+        (on_days(20, 0), on_days(60, 12), (days(20), days(60)), False, True),
+        (on_days(20, 0), on_days(60, 30), (days(20), days(60)), True, True),
+        # One day without values is one draw of sixty-one, and two of them are no chance any more.
+        (on_days(60, 60), on_days(1, 0), (days(60), days(1)), False, True),
+        (on_days(60, 60), on_days(2, 0), (days(60), days(2)), True, True),
+        # A column that is gone went by no chance.
+        (on_days(60, 12), None, (days(60), days(10)), True, True),
+        (None, on_days(10, 1), (days(60), days(10)), True, True),
+        # A few rows of each day are the days' all the same, where the other sample has as few.
+        (on_days(60, 60, rows=1), on_days(20, 20, rows=1), DAYS_OF_BOTH, False, False),
+    ],
+)
+def test_days_without_a_value_are_a_change_where_chance_does_not_explain_them(
+    reference: "Column | None", current: "Column | None", keys: tuple[Keys, Keys], changed: bool, by_rows: bool
+) -> None:
+    """A column of rare days is missing on all of a short window's, and five hundred rows say no more than ten days."""
+    for found, expected in ((judged(reference, current, keys=keys), changed), (judged(reference, current), by_rows)):
+        assert found is not None
+        assert found.changed is expected
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "min_keys", "reason", "changed"),
+    [
+        (on_days(60, 9), on_days(20, 3), 9, None, None),
+        (on_days(60, 9), on_days(20, 3), 0, None, None),
+        (on_days(60, 9), on_days(20, 3), 10, "values in 9 split keys, 10 are needed, in the reference", False),
+        (on_days(60, 9), on_days(20, 20), 10, "values in 9 split keys, 10 are needed, in the reference", True),
+        (on_days(60, 9), on_days(20, 1), 10, "values in 9 split keys, 10 are needed, in the reference", False),
+        (on_days(60, 10), on_days(20, 1), 10, None, None),
+        # Infinities are no values.
+        (on_days(60, 9).fillna(math.inf), on_days(20, 3), 10, "values in 9 split keys, 10 are needed,", False),
+        # One day that never changes: how often it does is not known either.
+        (set_on_days(60, 0, holding=1), set_on_days(20, 1), 10, "values in 1 split keys, 10 are needed,", True),
+        # What says more comes first.
+        (on_days(60, 2, rows=10), on_days(20, 3), 10, "20 values, 30 are needed, in the reference", False),
+        (on_days(60, 2), on_days(20, 0), 10, "all null in the current window", False),
+        (on_days(60, 2), None, 10, "missing in the current window", True),
+    ],
+)
+def test_a_column_with_values_on_few_days_cannot_be_judged(
+    reference: Column, current: "Column | None", min_keys: int, reason: str | None, changed: bool | None
+) -> None:
+    """How far chance moves it would be read off two or three days, which says nothing of a fourth."""
+    found = judged(reference, current, keys=DAYS_OF_BOTH, min_keys=min_keys)
+    if found is None:
+        assert reason is None
+    else:
+        assert reason is not None
+        assert found.reason.startswith(reason)
+        assert "; " not in found.reason
+        assert found.changed is changed
+
+
+def test_a_reference_of_few_rows_that_are_their_own_keys_has_few_keys() -> None:
+    """Without split keys each row with a value is one."""
+    assert judged(filled(99, 200), filled(50, 100), min_keys=99) is None
+    said = "values in 99 split keys, 100 are needed, in the reference"
+    assert judged(filled(99, 200), filled(50, 100), min_keys=100) == Unusable(said, changed=False)
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "reason"),
+    [
+        (filled(5_000, 5_000), filled(50, 5_000), "values in 1.0% of the rows, 100.0% in the reference"),
+        (filled(5_000, 5_000), filled(2_499, 5_000), "values in 50.0% of the rows, 100.0% in the reference"),
+        (filled(5_000, 5_000), filled(2_500, 5_000), None),
+        (filled(3_000, 5_000), filled(290, 1_000), "values in 29.0% of the rows, 60.0% in the reference"),
+        (filled(3_000, 5_000), filled(310, 1_000), None),
+        (filled(3_000, 5_000), filled(290, 1_000).fillna(math.inf), "values in 29.0% of the rows, 60.0%"),
+        (NAMED, NAMED.where(NAMED.index < 40), "values in 4.0% of the rows, 100.0% in the reference"),
+        (one_value(1_000), one_value(40, nulls=960), "values in 4.0% of the rows, 100.0% in the reference"),
+        # More values than before, and as few as before.
+        (filled(50, 5_000), filled(5_000, 5_000), None),
+        (filled(2_000, 5_000), filled(5_000, 5_000), None),
+        (filled(50, 5_000), filled(50, 5_000), None),
+        # Thirty values of the reference may well have been twice as many as it should have, but sixty not.
+        (filled(30, 1_000), filled(290, 20_000), None),
+        (filled(60, 2_000), filled(290, 20_000), "values in 1.5% of the rows, 3.0% in the reference"),
+    ],
+)
+def test_a_column_that_lost_most_of_its_values_is_unusable_and_changed(
+    reference: Column, current: Column, reason: str | None
+) -> None:
+    """Fifty values of five thousand rows are compared as if all was well; the model gets nulls in all others."""
+    found = judged(reference, current, is_category=reference.dtype == object)
+    if reason is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.reason.startswith(reason)
+        assert found.changed is True
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "lost", "by_rows"),
+    [
+        # A quarter of four days has values, of the reference's three fifths: that is chance, and of forty it is not.
+        (on_days(60, 36), on_days(4, 1), False, True),
+        (on_days(60, 36), on_days(40, 10), True, True),
+        # Three sevenths of each day's rows, where days had all of theirs.
+        (on_days(60, 60), on_days(20, 20, rows=30), True, True),
+        (on_days(60, 60), on_days(2, 2, rows=30), True, True),
+        (on_days(60, 36), on_days(40, 24, rows=30), True, True),
+        # Of a single day nothing is known: days may differ so much.
+        (on_days(60, 60), on_days(1, 1, rows=30), False, True),
+        (on_days(1, 1), on_days(60, 60, rows=30), False, True),
+    ],
+)
+def test_values_are_lost_where_days_differ_by_more_than_chance(
+    reference: Column, current: Column, lost: bool, by_rows: bool
+) -> None:
+    """A sensor that is off for whole days has a bad week now and then, and no training would help."""
+    keys = (days(len(reference) // A_DAY), days(len(current) // A_DAY))
+    assert (judged(reference, current, keys=keys) is not None) is lost
+    assert (judged(reference, current) is not None) is by_rows
+
+
+def test_days_that_differ_among_themselves_say_little_though_many_others_agree() -> None:
+    """Three days between nothing and all are no fall, however alike the reference's five hundred are."""
+    alike = on_days(500, 500, rows=69)
+    unlike, together = (
+        pd.concat([on_days(1, 1, rows=rows) for rows in each], ignore_index=True)
+        for each in ((0, 30, 69), (30, 33, 34))
+    )
+    keys = (days(500), days(3))
+    assert judged(alike, unlike, keys=keys) is None
+    assert judged(alike, together, keys=keys) is not None
+
+
+def scattered(present: npt.NDArray[np.bool_]) -> Column:
+    """A number that is there on the days it says."""
+    return pd.Series(np.where(np.repeat(present, A_DAY), np.arange(len(present) * A_DAY) % 7, math.nan))
+
+
+@pytest.mark.parametrize("window", [5, 12])
+def test_days_that_are_there_by_chance_are_no_loss(window: int) -> None:
+    """On three of five days there are values: few such days would start a training again and again."""
+    changed, halved, draws = 0, 0, 1_500
+    for seed in range(draws):
+        chance = np.random.default_rng([seed, window])
+        before, now = chance.random(60) < 0.6, chance.random(window) < 0.6
+        found = judged(scattered(before), scattered(now), keys=(days(60), days(window)))
+        changed += found is not None and found.changed
+        halved += now.mean() < before.mean() / 2
+    assert halved / draws > 0.015, "by chance the share often is below half"
+    assert changed / draws <= 0.003, "one of a thousand is asked for"
+
+
 kinds_of_values = st.sampled_from([math.nan, math.inf, -math.inf, 1.0, 2.0, 3.0])
 columns_of_values = st.dictionaries(kinds_of_values, st.integers(0, 60), max_size=6).map(
     lambda counts: pd.Series([value for value, count in counts.items() for _ in range(count)], dtype=float)
@@ -259,13 +517,32 @@ columns_of_values = st.dictionaries(kinds_of_values, st.integers(0, 60), max_siz
 
 
 @settings(deadline=None)
-@given(columns_of_values, columns_of_values, st.booleans(), st.integers(0, 2**32 - 1))
+@given(columns_of_values, columns_of_values, st.booleans(), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_the_verdict_does_not_depend_on_the_order_of_rows(
-    reference: Column, current: Column, is_category: bool, seed: int
+    reference: Column, current: Column, is_category: bool, of_a_key: int, seed: int
 ) -> None:
     """The same windows come back from the store in another order, and must give the same report."""
-    turned = [column.sample(frac=1, random_state=seed) for column in (reference, current)]
-    assert judged(*turned, is_category=is_category) == judged(reference, current, is_category=is_category)
+    chance = np.random.default_rng(seed)
+    samples = [(column, np.arange(len(column)) // of_a_key) for column in (reference, current)]
+    turned = []
+    for column, keys in samples:
+        order = chance.permutation(len(column))
+        numbers = chance.permutation(len(np.unique(keys)))
+        turned.append((column.iloc[order], numbers[keys[order]]))
+    found = [
+        judged(before, now, is_category=is_category, keys=(keys, keys_now), min_keys=2)
+        for (before, keys), (now, keys_now) in (samples, turned)
+    ]
+    assert found[0] == found[1]
+
+
+@settings(deadline=None)
+@given(columns_of_values, columns_of_values, st.integers(0, 40))
+def test_without_split_keys_each_row_is_one(reference: Column, current: Column, min_keys: int) -> None:
+    """A contract whose rows are independent must not be judged by another rule."""
+    keys = (np.arange(len(reference)), np.arange(len(current)))
+    found = judged(reference, current, keys=keys, min_keys=min_keys)
+    assert found == judged(reference, current, min_keys=min_keys)
 
 
 @pytest.mark.parametrize(
