@@ -177,6 +177,7 @@ def _unusable(dataset: Dataset, column: CalibratedColumn, found: Unusable) -> Co
         method=column.method if dataset.drift.mode == "calibrated" else "",
         counts_as_drifted=True if counts else None,
         reason=found.reason,
+        changed=found.changed,
     )
 
 

@@ -37,10 +37,12 @@ def trainings_started(instance: dg.DagsterInstance, policy: Retraining, *, now: 
 
 
 def last_training_ended(instance: dg.DagsterInstance, job: str) -> float | None:
-    """When the newest run of a job that trains ended, in seconds since the epoch; None where none has."""
+    """When a run of a job that trains last ended, in seconds since the epoch; None where none has.
+
+    Of the newest ones: one that was queued later may have been cancelled earlier.
+    """
     over = dg.RunsFilter(job_name=job, statuses=[status for status in dg.DagsterRunStatus if status not in UNFINISHED])
-    newest = instance.get_run_records(over, limit=1)
-    return newest[0].end_time if newest else None
+    return max((record.end_time or 0.0 for record in instance.get_run_records(over, limit=20)), default=None)
 
 
 def answered_report(instance: dg.DagsterInstance, window: str) -> int | None:

@@ -152,6 +152,7 @@ def _record(column: ColumnDrift, measured: DriftMeasurement) -> dg.TableRecord:
             "column": column.column,
             "verdict": column.verdict,
             "counts": counts,
+            "changed": column.changed,
             "score": number(column.score),
             "threshold": number(column.threshold),
             "importance": number(column.importance),

@@ -85,7 +85,10 @@ def show(comparison: Comparison, dataset: Dataset, console: Console) -> None:
         f"{measured.share:.4f} {exceeds} the threshold {drift.drift_share_threshold:.4f}",
         soft_wrap=True,
     )
-    if (calibration := measured.calibration) is not None:
+    silent = sum(column.verdict == "unusable" for column in counted)
+    if silent / len(counted) > drift.drift_share_threshold:
+        console.print(f"the columns that cannot be judged any more, {silent}, exceed it by themselves", soft_wrap=True)
+    elif (calibration := measured.calibration) is not None:
         console.print(
             f"by chance alone it would in {calibration.false_alarm_rate:.1%} at the most, by {calibration.resamples:,} "
             f"resamples of {comparison.reference.window} at the size of {comparison.current.window} "

@@ -40,6 +40,8 @@ class ColumnDrift:
     """What it adds to the drift share; None where it is left out."""
     reason: str = ""
     """Why it is unusable."""
+    changed: bool = False
+    """Whether it could be judged before: it went silent, or it began to speak."""
     nulls: tuple[float, float] = (0.0, 0.0)
     """Share of the rows without a finite value, in the reference and in the window."""
     importance: float | None = None
@@ -101,13 +103,13 @@ def why_unusable(
     differ = (now.values != constant).to_numpy()
     if not differ.any():
         return Unusable(f"constant: {constant} throughout", changed=False)
-    # Where nothing changed, each key with another value might as well have been drawn for the reference.
+    # Where nothing changed, the keys with another value might as well have been drawn for the reference.
     others = len(np.unique(of_keys[1][now.at][differ]))
-    odds = now.holding / (before.holding + now.holding)
+    none = hypergeom.cdf(0, before.holding + now.holding, others, before.holding)
     reason = (
         f"constant in the reference: {constant}; {differ.sum()} of {len(differ)} values differ in the current window"
     )
-    return Unusable(reason, changed=odds**others < chance)
+    return Unusable(reason, changed=bool(none < chance))
 
 
 def is_value(column: Column) -> "pd.Series[bool]":
@@ -164,15 +166,19 @@ def _by_role(before: _Sample, now: _Sample) -> tuple[tuple[str, _Sample], tuple[
 def _fewer_by_more_than_chance(before: _Sample, now: _Sample, *, gone: bool, chance: float) -> bool:
     """Whether one sample has its values in fewer keys than a draw from the keys of both would leave it with.
 
-    Fisher's exact test (1922), on keys; a column that is gone as a whole went by no chance.
+    Fisher's exact test (1922), on keys; a column that is gone as a whole went by no chance. A key has its values where
+    it has at least half of what is usual: a sensor that sends one value a day where it sent a thousand is silent.
     """
-    few, many = sorted(
-        (before, now), key=lambda sample: (sample.holding / max(len(sample.key_shares), 1), sample.share)
-    )
-    if few.share >= many.share:
+    together = np.concatenate([before.key_shares, now.key_shares])
+    if gone or not together.any():
+        return bool(together.any())
+    enough = together[together > 0].mean() / 2
+    before_has, now_has = (int((sample.key_shares >= enough).sum()) for sample in (before, now))
+    keys = (len(before.key_shares), len(now.key_shares))
+    if before_has * keys[1] == now_has * keys[0]:
         return False
-    drawn, of = len(few.key_shares), len(few.key_shares) + len(many.key_shares)
-    return gone or bool(hypergeom.cdf(few.holding, of, few.holding + many.holding, drawn) < chance)
+    few, drawn = min((before_has, keys[0]), (now_has, keys[1]), key=lambda has: has[0] / has[1])
+    return bool(hypergeom.cdf(few, sum(keys), before_has + now_has, drawn) < chance)
 
 
 def _fell(before: _Sample, now: _Sample, chance: float) -> bool:

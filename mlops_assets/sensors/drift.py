@@ -4,12 +4,12 @@ One after the other: what a report decided holds as long as nothing was trained 
 has overtaken is made anew, and decides again; nothing is decided here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dagster as dg
 from dagster._core.scheduler.instigation import SensorInstigatorData
 
-from mlops_assets.adapters.event_log import reported_value
+from mlops_assets.adapters.event_log import newest_report, reported_value
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.adapters.runs import under_way
 from mlops_assets.adapters.training_runs import ANSWERS_TAG, last_training_ended
@@ -19,7 +19,11 @@ from mlops_assets.partitions import window_partitions
 from mlops_assets.sensors.watching import watch
 
 NAME = "drift_sensor"
-DRIFT_REPORT = dg.AssetKey("drift_report")
+DRIFT_REPORT = "drift_report"
+ANEW_TAG = "mlops/anew"
+"""On a run that makes a report anew: the storage id of the one that was overtaken."""
+TRIES = 3
+"""So many runs may fail to make a report anew, each retried by Dagster itself, before the next report has its turn."""
 SAYS_NOTHING = "says nothing"
 """The decision of a report that holds none."""
 NAMED_COLUMNS = 5
@@ -40,67 +44,88 @@ def drift_sensor(settings: Settings) -> dg.SensorDefinition:
     def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         after = int(context.cursor or 0)
 
-        def look() -> _Passed | None:
-            passed = _pass(context.instance, releases, _reports_after(context.instance, after))
-            return passed if passed.cursor is not None else None
+        def look() -> list[_Step] | None:
+            steps = _steps(context.instance, releases, after)
+            return steps if any(step.passed is not None or step.request is not None for step in steps) else None
 
-        passed = watch(look, seconds=settings.watch_seconds)
-        if passed is None:
-            waiting = _reports_after(context.instance, after)
-            return dg.SkipReason(_waits(context.instance, waiting[0]) if waiting else "no new drift report")
-        said = "; ".join(passed.said)
-        context.log.info(said)
-        for fault in passed.faults:
-            context.log.warning(fault)
-        windows = sorted({str(request.partition_key) for request in passed.requests})
+        steps = watch(look, seconds=settings.watch_seconds)
+        if steps is None:
+            waiting = _steps(context.instance, releases, after)
+            return dg.SkipReason(waiting[0].said if waiting else "no new drift report")
+        for step in steps:
+            (context.log.warning if step.is_fault else context.log.info)(step.said)
+        requests = [step.request for step in steps if step.request is not None]
+        windows = sorted({str(request.partition_key) for request in requests})
         return dg.SensorResult(
-            run_requests=passed.requests,
+            run_requests=requests,
             # A window that someone deleted in Dagster's page would fail this tick, and the next, for ever.
             dynamic_partitions_requests=[window_partitions.build_add_request(windows)] if windows else [],
-            skip_reason=None if windows else dg.SkipReason(said),
-            cursor=passed.cursor,
+            skip_reason=None if windows else dg.SkipReason("; ".join(step.said for step in steps)),
+            cursor=str(max([after, *(step.passed for step in steps if step.passed is not None)])),
         )
 
     return sense
 
 
-@dataclass
-class _Passed:
-    """What becomes of the reports up to a cursor."""
+@dataclass(frozen=True)
+class _Step:
+    """What is done about a report."""
 
-    cursor: str | None
-    """None where not one could be passed."""
-    requests: list[dg.RunRequest]
-    said: list[str]
-    faults: list[str]
-    """Of reports that say nothing."""
+    said: str
+    request: dg.RunRequest | None = None
+    passed: int | None = None
+    """The storage id up to which reports are settled with it; None where it stays to be looked at."""
+    is_fault: bool = False
 
 
-def _pass(instance: dg.DagsterInstance, releases: ReleaseStore, reports: list[dg.EventLogRecord]) -> _Passed:
-    """Passes reports, oldest first, up to one that starts a training or must wait for one to end."""
-    passed = _Passed(None, [], [], [])
-    for report in reports:
-        answer = answer_of(report)
-        if answer.trains is not None and under_way(instance, training_job.name):
+def _steps(instance: dg.DagsterInstance, releases: ReleaseStore, after: int) -> list[_Step]:
+    """What is done about the reports, oldest first, up to one that asks for a run or must wait for one.
+
+    One that was made anew since is taken for what the newer one says: so n reports, each overtaken by the training of
+    the one before, are made anew n times and not n * n.
+    """
+    steps: list[_Step] = []
+    for report in _reports_after(instance, after):
+        step = _step(instance, releases, newest_report(instance, DRIFT_REPORT, str(report.partition_key)) or report)
+        steps.append(replace(step, passed=report.storage_id) if step.passed is not None else step)
+        if step.request is not None or step.passed is None:
             break
-        passed.cursor = str(report.storage_id)
-        if answer.trains is None:
-            passed.faults += [answer.reason] if answer.decision == SAYS_NOTHING else []
-            passed.said.append(f"{report.partition_key}: {answer.decision}: {answer.reason}")
-        elif (overtaken := _overtaken(instance, releases, report)) is not None:
-            passed.said.append(f"{report.partition_key}: {overtaken}: it is measured anew")
-            passed.requests.append(_anew(report))
-        else:
-            passed.said.append(f"{report.partition_key}: {answer.decision}: {answer.reason}")
-            passed.requests.append(_training(report, answer))
-            break
-    return passed
+    return steps
+
+
+def _step(instance: dg.DagsterInstance, releases: ReleaseStore, report: dg.EventLogRecord) -> _Step:
+    answer = answer_of(report)
+    said = f"{report.partition_key}: {answer.decision}: {answer.reason}"
+    waits = f"the drift report of {report.partition_key} waits"
+    if answer.trains is None or _is_answered(instance, report, answer.trains):
+        return _Step(said, passed=report.storage_id, is_fault=answer.decision == SAYS_NOTHING)
+    if training := under_way(instance, training_job.name):
+        return _Step(f"{waits}: {training}")
+    overtaken = _overtaken(instance, releases, report)
+    if overtaken is None:
+        return _Step(said, _training(report, answer), passed=report.storage_id)
+    made_anew = {ANEW_TAG: str(report.storage_id)}
+    if making := under_way(instance, drift_job.name, tags=made_anew):
+        return _Step(f"{waits}: {making}")
+    tries = len([run for run in instance.get_runs(dg.RunsFilter(tags=made_anew)) if run.parent_run_id is None])
+    if tries < TRIES:
+        request = dg.RunRequest(
+            job_name=drift_job.name,
+            partition_key=report.partition_key,
+            run_key=f"{report.partition_key}:{report.storage_id}:anew:{tries}",
+            tags=made_anew,
+        )
+        return _Step(f"{report.partition_key}: {overtaken}: it is measured anew", request)
+    fault = (
+        f"{said}, but {overtaken}, and {tries} runs of {drift_job.name} did not measure it anew: see what they "
+        "say, and materialize drift_report of it then"
+    )
+    return _Step(fault, passed=report.storage_id, is_fault=True)
 
 
 def _overtaken(instance: dg.DagsterInstance, releases: ReleaseStore, report: dg.EventLogRecord) -> str | None:
     """Why what a report decided holds no more; None where it does."""
-    ended = last_training_ended(instance, training_job.name)
-    if ended is not None and report.timestamp < ended:
+    if _trained_since(instance, report):
         return "a training has ended since its drift report"
     pointer = releases.pointer()
     if reported_value(report, "production_epoch") != (pointer.epoch if pointer else None):
@@ -108,9 +133,13 @@ def _overtaken(instance: dg.DagsterInstance, releases: ReleaseStore, report: dg.
     return None
 
 
-def _waits(instance: dg.DagsterInstance, report: dg.EventLogRecord) -> str:
-    training = under_way(instance, training_job.name) or "a training has just ended"
-    return f"the drift report of {report.partition_key} waits: {training}"
+def _trained_since(instance: dg.DagsterInstance, report: dg.EventLogRecord) -> bool:
+    """Whether a run of `training_job` ended since, or another made a candidate, as from an asset's page."""
+    ended = last_training_ended(instance, training_job.name)
+    made = dg.AssetRecordsFilter(asset_key=dg.AssetKey("candidate_model"), after_storage_id=report.storage_id)
+    return (ended is not None and report.timestamp < ended) or bool(
+        instance.fetch_materializations(made, limit=1).records
+    )
 
 
 @dataclass(frozen=True)
@@ -165,7 +194,7 @@ def _passed(instance: dg.DagsterInstance) -> int:
 
 
 def _reports_after(instance: dg.DagsterInstance, storage_id: int) -> list[dg.EventLogRecord]:
-    records = dg.AssetRecordsFilter(asset_key=DRIFT_REPORT, after_storage_id=storage_id)
+    records = dg.AssetRecordsFilter(asset_key=dg.AssetKey(DRIFT_REPORT), after_storage_id=storage_id)
     return list(instance.fetch_materializations(records, limit=100, ascending=True).records)
 
 
@@ -180,14 +209,6 @@ def _training(report: dg.EventLogRecord, answer: Answer) -> dg.RunRequest:
             "mlops/reason": answer.reason,
             **_numbers(report),
         },
-    )
-
-
-def _anew(report: dg.EventLogRecord) -> dg.RunRequest:
-    return dg.RunRequest(
-        job_name=drift_job.name,
-        partition_key=report.partition_key,
-        run_key=f"{report.partition_key}:{report.storage_id}:anew",
     )
 
 

@@ -75,6 +75,24 @@ def test_a_feature_that_went_silent_is_told_and_the_others_are_judged(measured: 
     assert judged(measured, "2024-03") == (False, "visits: all null in the current window")
 
 
+def test_a_feature_that_went_silent_is_told_where_it_is_left_out_too(tmp_path: Path, empty_mlflow: Path) -> None:
+    """There the check is the only one to say it."""
+    with new_loop(tmp_path, empty_mlflow) as loop:
+        loop.settings.dataset.write_text(
+            CONTRACT.replace("sample_rows = 1000", 'sample_rows = 1000\nunusable = "left_out"')
+        )
+        loop.definitions = build_definitions(loop.settings)
+        loop.land("2024-01")
+        assert loop.ingest("2024-01").success
+        assert loop.train("2024-01").success
+        silent = loop.land("2024-02", labelled=False)
+        pd.read_parquet(silent).assign(visits=pd.array([None] * 800, dtype="Int64")).to_parquet(silent)
+        assert loop.ingest("2024-02").success
+        assert columns_of(loop, "2024-02")["visits"]["counts"] == "left out"
+        assert loop.reported("drift_report", "2024-02")["drift_share"] == 0
+        assert judged(loop, "2024-02") == (False, "visits: all null in the current window"), "the target is no feature"
+
+
 def test_without_labels_everything_but_the_target_is_measured(measured: Loop) -> None:
     """They come weeks later; the drift of the features is known at once."""
     said = measured.reported("drift_report", "2024-04")

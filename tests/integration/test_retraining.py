@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 
 from mlops_assets.adapters.training_runs import ANSWERS_TAG
+from mlops_assets.adapters.window_store import CLEAN
 from mlops_assets.cli.explanation import explanation_of
 from mlops_assets.cli.history import window_history
 from mlops_assets.cli.status import promoted_versions
 from mlops_assets.definitions import build_definitions
+from mlops_assets.sensors.drift import unanswered_report
 from tests.integration.conftest import CONTRACT, Loop, failure_message, new_loop
 
 pytestmark = pytest.mark.integration
@@ -52,13 +54,18 @@ class Follower:
         done: list[tuple[str, str]] = []
         while requests := self.tick():
             for request in requests:
-                job = self.loop.definitions.resolve_job_def(str(request.job_name))
-                ended = job.execute_in_process(
-                    partition_key=request.partition_key, instance=self.loop.instance, tags=request.tags
-                )
-                assert ended.success
+                assert self.start(request).success
                 done.append((str(request.job_name), str(request.partition_key)))
         return done
+
+    def start(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        """Runs what the sensor asks for."""
+        return self.loop.definitions.resolve_job_def(str(request.job_name)).execute_in_process(
+            partition_key=request.partition_key,
+            instance=self.loop.instance,
+            tags=request.tags,
+            raise_on_error=False,
+        )
 
     def tick(self) -> list[dg.RunRequest]:
         """What the sensor asks for."""
@@ -68,7 +75,9 @@ class Follower:
         )
         result: Any = sensor(context)
         if isinstance(result, dg.SkipReason):
+            self.said = ""
             return []
+        assert result.cursor is not None
         self._cursor = result.cursor
         self.said = str(result.skip_reason.skip_message) if result.skip_reason else ""
         return list(result.run_requests or [])
@@ -191,6 +200,69 @@ def test_a_report_waits_while_a_training_is_under_way(tmp_path: Path, empty_mlfl
         )
         loop.instance.report_run_canceled(run)
         assert [asked.job_name for asked in follower.tick()] == ["drift_job"]
+
+
+def test_each_report_of_a_backfill_is_made_anew_once(tmp_path: Path, empty_mlflow: Path) -> None:
+    """Twelve windows would take sixty-six measurements if each training had all that follow it made anew."""
+    with new_loop(tmp_path, empty_mlflow) as loop:
+        follower = Follower(loop)
+        follower.land("2024-01")
+        windows = [f"2024-0{month}" for month in (2, 3, 4, 5)]
+        for shift, window in enumerate(windows, start=1):
+            loop.land(window, shift=3 * shift)
+            assert loop.ingest(window).success
+        first, *others = windows
+        assert follower.follow() == [
+            ("training_job", first),
+            *((job, window) for window in others for job in ("drift_job", "training_job")),
+        ]
+        assert follower.trainings() == ["2024-01", *windows]
+
+
+def test_a_report_that_cannot_be_made_anew_is_tried_three_times(tmp_path: Path, empty_mlflow: Path) -> None:
+    """A full disk must not lose it, nor a window that is gone stop the loop."""
+    with new_loop(tmp_path, empty_mlflow) as loop:
+        follower = Follower(loop)
+        follower.land("2024-01")
+        for month, shift in ((2, 3.0), (3, 6.0)):
+            loop.land(f"2024-0{month}", shift=shift)
+            assert loop.ingest(f"2024-0{month}").success
+        (training,) = follower.tick()
+        assert follower.start(training).success
+        stored = loop.windows.current("2024-03")
+        assert stored is not None
+        rows = loop.settings.windows / "2024-03" / stored.data_version / CLEAN
+        away = rows.rename(rows.with_suffix(".away"))
+        keys = []
+        for _ in range(3):
+            assert unanswered_report(loop.instance) == "2024-03", "no other window is taken up meanwhile"
+            (request,) = follower.tick()
+            assert (request.job_name, request.partition_key) == ("drift_job", "2024-03")
+            keys.append(request.run_key)
+            assert not follower.start(request).success
+        assert len(set(keys)) == 3, "Dagster passes over a key that one of its runs has"
+        assert follower.tick() == []
+        assert "3 runs of drift_job did not measure it anew" in follower.said
+        assert follower.tick() == []
+        assert follower.said == "", "it is settled"
+        away.rename(rows)
+        assert follower.measure_anew("2024-03") == "trained"
+
+
+def test_a_training_from_an_assets_page_overtakes_reports_too(tmp_path: Path, empty_mlflow: Path) -> None:
+    """It runs in no job of ours."""
+    with new_loop(tmp_path, empty_mlflow) as loop:
+        follower = Follower(loop)
+        follower.land("2024-01")
+        for month, shift in ((2, 3.0), (3, 6.0)):
+            loop.land(f"2024-0{month}", shift=shift)
+            assert loop.ingest(f"2024-0{month}").success
+        job = loop.definitions.resolve_implicit_job_def_def_for_assets([dg.AssetKey("candidate_model")])
+        assert job is not None
+        assert job.execute_in_process(
+            instance=loop.instance, partition_key="2024-02", asset_selection=[dg.AssetKey("candidate_model")]
+        ).success
+        assert follower.follow()[:1] == [("drift_job", "2024-03")], "that of 2024-02 is answered by it"
 
 
 def test_a_report_of_another_production_is_made_anew(tmp_path: Path, empty_mlflow: Path) -> None:

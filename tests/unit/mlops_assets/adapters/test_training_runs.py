@@ -5,7 +5,13 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
-from mlops_assets.adapters.training_runs import ANSWERS_TAG, LANE, trained_windows, trainings_started
+from mlops_assets.adapters.training_runs import (
+    ANSWERS_TAG,
+    LANE,
+    last_training_ended,
+    trained_windows,
+    trainings_started,
+)
 from mlops_assets.domain.dataset import Retraining
 
 WITHIN_TEN_DAYS = Retraining(budget_trainings=1, budget_days=10)
@@ -69,6 +75,23 @@ def test_without_a_budget_nothing_is_counted(instance: dg.DagsterInstance) -> No
     """So that nobody waits for a count that decides nothing."""
     add_run(instance, tags=BY_THE_LOOP)
     assert started(instance, Retraining()) == 0
+
+
+def test_the_training_that_ended_last_need_not_be_the_one_that_was_queued_last(instance: dg.DagsterInstance) -> None:
+    """One may be cancelled in the queue while the one before it goes on."""
+    assert last_training_ended(instance, "training_job") is None
+    started, queued = (add_run(instance, tags=LANE, status=dg.DagsterRunStatus.STARTED) for _ in range(2))
+    assert last_training_ended(instance, "training_job") is None, "none has ended"
+    for run_id in (queued, started):
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        instance.report_run_canceled(run)
+    (first,) = (record.end_time for record in instance.get_run_records(dg.RunsFilter(run_ids=[queued])))
+    (last,) = (record.end_time for record in instance.get_run_records(dg.RunsFilter(run_ids=[started])))
+    assert first is not None
+    assert last is not None
+    assert first < last == last_training_ended(instance, "training_job")
+    assert last_training_ended(instance, "drift_job") is None
 
 
 def test_windows_are_trained_where_the_loop_made_a_candidate_of_them_or_does_now(instance: dg.DagsterInstance) -> None:
