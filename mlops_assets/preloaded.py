@@ -21,4 +21,5 @@ with warnings.catch_warnings():
     import plotly.graph_objs
     import skops.io
 
+    import mlops_assets.adapters.evidently_preset
     import mlops_assets.definitions

@@ -53,7 +53,7 @@ def run_report(
     drift_share_threshold: float,
     html: Path | None,
 ) -> dict[str, Scored]:
-    """Runs `DataDriftPreset` on the features and `ValueDrift` on the others.
+    """Runs the drift preset on the features and `ValueDrift` on the others.
 
     Args:
         columns: At least one; each must have values in both samples, for Evidently fails as a whole where one has none.
@@ -69,11 +69,13 @@ def run_report(
     from evidently import DataDefinition, Report
     from evidently import Dataset as EvidentlyDataset
     from evidently.metrics import ValueDrift
-    from evidently.presets import DataDriftPreset
 
+    from mlops_assets.adapters.evidently_preset import DriftPreset
+
+    preset = None
     metrics: list[MetricOrContainer] = []
     if features := [column for column in columns if column.in_preset]:
-        preset = DataDriftPreset(
+        preset = DriftPreset(
             columns=[column.name for column in features],
             drift_share=drift_share_threshold,
             per_column_method={column.name: column.method for column in features if column.method},
@@ -93,12 +95,22 @@ def run_report(
         EvidentlyDataset.from_pandas(_plain(frame[[column.name for column in columns]]), data_definition=definition)
         for frame in (current, reference)
     )
-    # Its tests say which columns drifted; of a p-value that cannot be told from the score and the threshold alone.
+    # Evidently says which columns drifted; of a p-value that cannot be told from the score and the threshold alone.
     snapshot = Report(metrics, include_tests=True).run(current_data=current_data, reference_data=reference_data)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(html, _with_safe_texts(snapshot.get_html_str(as_iframe=False)).encode())
-    found = _scored(snapshot.dict())
+    methods = {column.name: column.method for column in features}
+    found = {
+        name: Scored(
+            method=methods[name] or drift.stattest_name,
+            score=float(drift.drift_score),
+            threshold=float(drift.stattest_threshold),
+            drifted=bool(drift.drift_detected),
+        )
+        for name, drift in (preset.columns_found(snapshot.context) if preset else {}).items()
+    }
+    found |= _scored(snapshot.dict())
     if lacking := [column.name for column in columns if column.name not in found]:
         raise DriftNotMeasured(f"Evidently's report has no score for {', '.join(lacking)}")
     return found
@@ -118,6 +130,7 @@ def _with_safe_texts(page: str) -> str:
 
 
 def _scored(report: Mapping[str, Any]) -> dict[str, Scored]:
+    """What the `ValueDrift`s of a report say."""
     statuses = {test["metric_config"]["metric_id"]: test["status"] for test in report["tests"]}
     return {
         metric["config"]["column"]: Scored(
