@@ -99,7 +99,7 @@ def ours(store: Path, html: Path) -> dict[str, Any]:
     reference = windows.draw({"reference": versions["reference"]}, split=TRAIN, max_rows=rows)
     current = windows.draw({"current": versions["current"]}, split=None, max_rows=rows)
     measured = measure_drift(
-        dataset, reference=reference, current=current, html=html, calibrations=store / "calibrations"
+        dataset, reference=reference, current=current, html=html, title="current", calibrations=store / "calibrations"
     )
     drifted = [column.column for column in ranked(measured.columns) if column.counts_as_drifted]
     distributions(reference, current, dict.fromkeys(drifted, ""), categorical=dataset.categorical)

@@ -110,6 +110,7 @@ def drift_share(window: DataWindow, windows: WindowStore, releases: ReleaseStore
         reference=reference.assign(**{PREDICTION: production.model.score(reference)}),
         current=current.assign(**{PREDICTION: production.model.score(current)}),
         html=page,
+        title=window.window,
     ).share
 
 

@@ -4,7 +4,6 @@ Here belong the parts of a report put together. Evidently itself belongs to `evi
 of chance to `mlops_assets.domain`, what the measurements lead to to `mlops_assets.domain.drift`.
 """
 
-import html as markup
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.adapters.calibrations import calibrated
+from mlops_assets.adapters.drift_page import summary, write_page
 from mlops_assets.adapters.evidently_report import Asked, run_report
-from mlops_assets.adapters.files import write_atomically
 from mlops_assets.domain.dataset import SCORES, Dataset
 from mlops_assets.domain.drift_calibration import MIN_KEYS, CalibratedColumn, Calibration, Sizes
 from mlops_assets.domain.drift_columns import ColumnDrift, Unusable, drift_share, is_value, why_unusable
@@ -48,10 +47,11 @@ def measure_drift(
     reference: pd.DataFrame,
     current: pd.DataFrame,
     html: Path,
+    title: str,
     calibrations: Path | None = None,
     importance: Mapping[str, float] | None = None,
 ) -> DriftMeasurement:
-    """Compares two bounded samples and writes Evidently's page.
+    """Compares two bounded samples and writes the report's page.
 
     Args:
         dataset: The contract, with the methods and thresholds.
@@ -59,6 +59,7 @@ def measure_drift(
             scored them, `prediction`. Their order says nothing.
         current: Rows of the window, likewise.
         html: Where the page goes.
+        title: What stands on top of it.
         calibrations: Folder where the calibrations of this reference are kept, if any.
         importance: What the production model loses in AUC without a feature, by name.
     """
@@ -66,7 +67,7 @@ def measure_drift(
     reference, current = (_ordered(frame, by=dataset.row_id) for frame in (reference, current))
     rows = {"reference": len(reference), "current": len(current)}
     if lacking := _too_little(dataset, reference, current):
-        _write_note(html, lacking)
+        write_page(html, [title, *summary(dataset.drift, [], share=None, not_enough_data=lacking)], None)
         return DriftMeasurement(None, lacking, rows, columns=[])
     names = [*dataset.features, dataset.target]
     names += [PREDICTION] if {PREDICTION} <= {*reference.columns} & {*current.columns} else []
@@ -76,7 +77,7 @@ def measure_drift(
         sizes = Sizes(rows=_about(len(current)), keys=_about(current[dataset.split_by].nunique()))
         silent = sum(unusable[name].counts_as_drifted is True for name in unusable if name in dataset.features)
         calibration = calibrated(calibrations, dataset, reference, usable, current=sizes, drifted_already=silent)
-    measured = _measured(dataset, usable, calibration, reference=reference, current=current, html=html)
+    measured, page = _measured(dataset, usable, calibration, reference=reference, current=current)
     known = importance or {}
     found = {
         name: replace(
@@ -90,8 +91,10 @@ def measure_drift(
     lacking = None
     if all(column.counts_as_drifted is None for column in columns):
         lacking = "no column can be judged: " + "; ".join(f"{column.column}: {column.reason}" for column in columns)
+    share = None if lacking else drift_share(columns)
+    write_page(html, [title, *summary(dataset.drift, columns, share=share, not_enough_data=lacking)], page)
     return DriftMeasurement(
-        share=None if lacking else drift_share(columns),
+        share=share,
         not_enough_data=lacking,
         sampled_rows=rows,
         columns=columns,
@@ -188,12 +191,10 @@ def _measured(
     *,
     reference: pd.DataFrame,
     current: pd.DataFrame,
-    html: Path,
-) -> dict[str, ColumnDrift]:
-    """What Evidently says of the columns."""
+) -> tuple[dict[str, ColumnDrift], str | None]:
+    """What Evidently says of the columns, and its page; none where it has nothing to say."""
     if not columns:
-        _write_note(html, "no column can be judged")
-        return {}
+        return {}, None
     asked = [Asked(column.name, column.is_category, in_preset=column.in_share) for column in columns]
     if calibration is not None:
         thresholds = {
@@ -204,12 +205,11 @@ def _measured(
             replace(one, method=column.method, threshold=thresholds[column.name])
             for one, column in zip(asked, columns, strict=True)
         ]
-    scored = run_report(
+    scored, page = run_report(
         asked,
         reference=reference,
         current=current,
         drift_share_threshold=dataset.drift.drift_share_threshold,
-        html=html,
     )
     found = {}
     for column in columns:
@@ -229,9 +229,4 @@ def _measured(
             times_limit=None if "p_value" in of_column.method else of_column.score / limit,
             counts_as_drifted=of_column.drifted,
         )
-    return found
-
-
-def _write_note(html: Path, said: str) -> None:
-    html.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(html, f"<!doctype html><p>Not enough data: {markup.escape(said)}".encode())
+    return found, page

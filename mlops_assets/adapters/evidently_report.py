@@ -7,13 +7,10 @@ Here belongs the library, and nothing else imports it. Which columns it is given
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-
-from mlops_assets.adapters.files import write_atomically
 
 if TYPE_CHECKING:
     from evidently.core.report import MetricOrContainer
@@ -51,8 +48,7 @@ def run_report(
     reference: pd.DataFrame,
     current: pd.DataFrame,
     drift_share_threshold: float,
-    html: Path | None,
-) -> dict[str, Scored]:
+) -> tuple[dict[str, Scored], str]:
     """Runs the drift preset on the features and `ValueDrift` on the others.
 
     Args:
@@ -60,7 +56,9 @@ def run_report(
         reference: The reference's sample.
         current: The window's sample.
         drift_share_threshold: Shown on the page.
-        html: Where the page goes; None where none is wanted.
+
+    Returns:
+        What it says of each column, and its page.
 
     Raises:
         DriftNotMeasured: a column has no score, or the page another shape.
@@ -97,9 +95,6 @@ def run_report(
     )
     # Evidently says which columns drifted; of a p-value that cannot be told from the score and the threshold alone.
     snapshot = Report(metrics, include_tests=True).run(current_data=current_data, reference_data=reference_data)
-    if html is not None:
-        html.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(html, _with_safe_texts(snapshot.get_html_str(as_iframe=False)).encode())
     methods = {column.name: column.method for column in features}
     found = {
         name: Scored(
@@ -113,7 +108,7 @@ def run_report(
     found |= _scored(snapshot.dict())
     if lacking := [column.name for column in columns if column.name not in found]:
         raise DriftNotMeasured(f"Evidently's report has no score for {', '.join(lacking)}")
-    return found
+    return found, _with_safe_texts(snapshot.get_html_str(as_iframe=False))
 
 
 def _with_safe_texts(page: str) -> str:

@@ -13,6 +13,8 @@ from mlops_assets.domain.dataset import Retraining
 
 ANSWERS_TAG = "mlops/drift_report"
 """On a training that the loop started: the storage id of the report that it answers."""
+DECISION_TAG = "mlops/decision"
+"""On it too: what the report decided."""
 LANE = {"mlops/lane": "training"}
 """On every run that trains: one at a time, see dagster.yaml."""
 ROOT_RUN_TAG = "dagster/root_run_id"
@@ -24,7 +26,8 @@ _FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 def trainings_started(instance: dg.DagsterInstance, policy: Retraining, *, now: datetime) -> list[datetime]:
     """When the loop started its trainings of the last `budget_days`; empty where the policy names no budget.
 
-    A retry is no training of its own, whoever asked for it, and what a person starts is not the loop's to count.
+    A retry is no training of its own, whoever asked for it; what a person starts is not the loop's to count; and a
+    first model answers no drift.
     """
     if policy.budget_trainings is None:
         return []
@@ -32,7 +35,9 @@ def trainings_started(instance: dg.DagsterInstance, policy: Retraining, *, now: 
     return [
         record.create_timestamp
         for record in instance.get_run_records(lately)
-        if ANSWERS_TAG in record.dagster_run.tags and record.dagster_run.parent_run_id is None
+        if ANSWERS_TAG in record.dagster_run.tags
+        and record.dagster_run.tags.get(DECISION_TAG) != "first"
+        and record.dagster_run.parent_run_id is None
     ]
 
 

@@ -98,6 +98,8 @@ def _measure(
         reference=reference.assign(**{PREDICTION: production.model.score(reference)}),
         current=sample.assign(**{PREDICTION: production.model.score(sample)}),
         html=reports.page(current.window),
+        title=f"{current.window} beside what version {production.pointer.model_version} learned from: "
+        f"{', '.join(sorted(production.learned))}",
         calibrations=releases.calibrations(production.pointer.model_version),
         importance=production.manifest.importance,
     )
@@ -144,14 +146,11 @@ def _record(column: ColumnDrift, measured: DriftMeasurement) -> dg.TableRecord:
     def number(value: float | None) -> str:
         return "-" if value is None or not math.isfinite(value) else f"{value:.4f}"
 
-    counts = "beside the share"
-    if column in measured.columns:
-        counts = "left out" if column.counts_as_drifted is None else "drifted" if column.counts_as_drifted else "stable"
     return dg.TableRecord(
         {
             "column": column.column,
             "verdict": column.verdict,
-            "counts": counts,
+            "counts": column.counts if column in measured.columns else "beside the share",
             "changed": column.changed,
             "score": number(column.score),
             "threshold": number(column.threshold),

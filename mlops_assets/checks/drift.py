@@ -34,6 +34,11 @@ def _found(instance: dg.DagsterInstance, window: str) -> list[str]:
         return []
     if lacking := reported_value(report, "not_enough_data"):
         return [f"not enough data: {lacking}"]
+    return silent_features(report)
+
+
+def silent_features(report: dg.EventLogRecord) -> list[str]:
+    """The features that can no longer be judged, each with its reason."""
     table = reported_value(report, "columns")
     records = [column.data for column in table.records] if isinstance(table, dg.TableMetadataValue) else []
     return [

@@ -58,7 +58,9 @@ def compare(settings: Settings, reference: str, current: str) -> Comparison:
     samples = [_sample(windows, window) for window in stored]
     page = settings.reports / f"drift-{reference}.{current}.html"  # no window's own page: their names hold no dot
     scored = _scored(settings, dataset, samples)
-    measured = measure_drift(dataset, reference=scored[0], current=scored[1], html=page)
+    measured = measure_drift(
+        dataset, reference=scored[0], current=scored[1], html=page, title=f"{current} beside {reference}"
+    )
     return Comparison(stored[0], stored[1], measured, page)
 
 
@@ -87,7 +89,7 @@ def show(comparison: Comparison, dataset: Dataset, console: Console) -> None:
     )
     silent = sum(column.verdict == "unusable" for column in counted)
     if silent / len(counted) > drift.drift_share_threshold:
-        console.print(f"the columns that cannot be judged any more, {silent}, exceed it by themselves", soft_wrap=True)
+        console.print(f"{silent} of them cannot be judged, and exceed it by themselves", soft_wrap=True)
     elif (calibration := measured.calibration) is not None:
         console.print(
             f"by chance alone it would in {calibration.false_alarm_rate:.1%} at the most, by {calibration.resamples:,} "
@@ -100,7 +102,16 @@ def show(comparison: Comparison, dataset: Dataset, console: Console) -> None:
 
 def _columns(comparison: Comparison) -> Table:
     table = Table(
-        "column", "verdict", "score", "threshold", "nulls", "why", title="drift", title_justify="left", box=SIMPLE_HEAD
+        "column",
+        "verdict",
+        "counts",
+        "score",
+        "threshold",
+        "nulls",
+        "why",
+        title="drift",
+        title_justify="left",
+        box=SIMPLE_HEAD,
     )
     measured = comparison.measured
     others = [column for column in (measured.target, measured.prediction) if column is not None]
@@ -108,6 +119,7 @@ def _columns(comparison: Comparison) -> Table:
         table.add_row(
             column.column,
             column.verdict,
+            column.counts if column in measured.columns else "beside the share",
             _decimal(column.score),
             _decimal(column.threshold),
             "{:.1%} → {:.1%}".format(*column.nulls) if any(column.nulls) else "",

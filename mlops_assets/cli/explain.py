@@ -67,12 +67,26 @@ def _drift(drift: Explanation) -> RenderableType:
         over = "" if threshold is None else f"; the threshold {threshold:.4f} must be exceeded"
         lines["drift share"] = f"{share:.4f} ({columns}){over}" if columns else f"{share:.4f}{over}"
     lines["not enough data"] = drift["not_enough_data"]
+    lines["went silent"] = "; ".join(drift["silent_features"])
     lines |= {"target drift": _value(drift["target_drift"]), "prediction drift": _value(drift["prediction_drift"])}
     calibration = drift["calibration"] or {}
-    lines |= {"mode": drift["mode"], "calibration": _pairs({**calibration, "noise": {}})}
-    lines |= {"sampled rows": _pairs(drift["sampled_rows"]), "page": drift["report"]}
+    lines |= {"calibration": _pairs({**calibration, "noise": {}}), "thresholds": _thresholds(drift["settings"])}
+    page = f"{drift['report']} (while `mlops up` runs)" if drift["report"] else None
+    lines |= {"sampled rows": _pairs(drift["sampled_rows"]), "page": page}
     section = _section("drift report", lines)
     return Group(section, _columns(drift["columns"])) if drift["columns"] else section
+
+
+def _thresholds(settings: Explanation) -> str | None:
+    """Where the columns' thresholds come from."""
+    if settings.get("mode") == "raw":
+        return "Evidently's own (mode raw)"
+    if "mode" not in settings:
+        return None
+    return (
+        f"the contract's (numbers {settings['numeric_threshold']}, categories {settings['category_threshold']}), or "
+        "noise x factor where chance makes more at this size"
+    )
 
 
 def _columns(columns: list[Explanation]) -> Table:

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 
 from mlops_assets.adapters.event_log import evidence_of, newest_report, reported_value
 from mlops_assets.adapters.landing.choose import landing_at
@@ -17,12 +18,13 @@ from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.runs import UNFINISHED
 from mlops_assets.adapters.training_runs import ANSWERS_TAG
 from mlops_assets.adapters.window_store import WindowStore
+from mlops_assets.checks.drift import silent_features
 from mlops_assets.cli import dagster_databases
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.history import dagster_instance
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import read_dataset
+from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
 from mlops_assets.domain.gate import Evidence, refusals
 from mlops_assets.domain.windows import missing_labels, window_name
 from mlops_assets.jobs import training_job, window_job
@@ -142,7 +144,8 @@ def _drift(report: dg.EventLogRecord, windows: WindowStore) -> Explanation:
     return {
         **dict.fromkeys(MEASURED),
         **said,
-        "mode": (reported_value(report, "settings") or {}).get("mode"),
+        "settings": reported_value(report, "settings") or {},
+        "silent_features": silent_features(report),
         "measured_at": _time(report.timestamp),
         "data_version": version,
         "is_of_data_in_use": current is not None and current.data_version == version,
@@ -231,7 +234,22 @@ def _failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
             return failed.user_failure_data.description
         if failed and failed.error:
             return (failed.error.cause or failed.error).message.strip()
+    for entry in reversed(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)):
+        event = entry.dagster_event
+        error = event.engine_event_data.error if event else None
+        if error is not None:
+            return _contracts_fault(error) or error.message.strip()
     return "the run ended without a step that failed: its worker died, or was stopped"
+
+
+def _contracts_fault(error: SerializableErrorInfo) -> str | None:
+    """What is wrong with the contract, where that is why the graph could not be loaded."""
+    link: SerializableErrorInfo | None = error
+    while link is not None:
+        if link.cls_name == DatasetInvalid.__name__:
+            return link.message.strip().removeprefix(f"{DatasetInvalid.__module__}.{DatasetInvalid.__name__}: ")
+        link = link.cause
+    return None
 
 
 def _checks(instance: dg.DagsterInstance, run_id: str) -> list[Explanation]:

@@ -12,6 +12,7 @@ import dagster as dg
 
 from mlops_assets.adapters.event_log import evidence_of, newest_report, reported_value
 from mlops_assets.adapters.runs import UNFINISHED
+from mlops_assets.checks.drift import silent_features
 from mlops_assets.config import Settings
 from mlops_assets.jobs import training_job, window_job
 from mlops_assets.sensors.drift import answer_of
@@ -37,6 +38,8 @@ class WindowHistory:
     fault: str | None = None
     waits_for: str | None = None
     """The labels that its training waits for."""
+    silent_features: tuple[str, ...] = ()
+    """Those that its drift report can no longer judge, with their reasons."""
     landed_at: float | None = None
     running: str | None = None
     """The job that works on it now."""
@@ -101,6 +104,7 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
         trains=answer.trains == window,
         realised_auc=reported_value(realised, "realised_auc") if realised else None,
         waits_for=answer.reason if answer.decision == "waits for labels" else None,
+        silent_features=tuple(silent_features(drift)),
     )
     candidate = newest_report(instance, "candidate_model", window)
     evidence = evidence_of(candidate) if candidate else None

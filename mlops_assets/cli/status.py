@@ -80,6 +80,11 @@ def status_view(status: Status) -> RenderableType:
     windows = windows_table([WindowHistory(**window) for window in status["windows"]])
     faults = [f"{window['window']}: {window['fault']}" for window in status["windows"] if window["fault"]]
     faults += [f"{window['window']}: {window['waits_for']}" for window in status["windows"] if window["waits_for"]]
+    faults += [
+        f"{window['window']}: went silent: {', '.join(window['silent_features'])}"
+        for window in status["windows"]
+        if window["silent_features"]
+    ]
     faults += [f"{window}: waits for {what}" for window, what in status["waiting"].items()]
     faults += [status["source_fault"]] if status["source_fault"] else []
     faults += [f"{name}: ignored, for no window is named like this" for name in status["ignored"]]

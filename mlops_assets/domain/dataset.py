@@ -5,6 +5,7 @@ belongs to `mlops_assets.datasets`.
 """
 
 import hashlib
+import math
 import re
 from typing import Annotated, Literal, Self
 
@@ -85,12 +86,18 @@ MAX_SAMPLE_ROWS = 50_000
 """Most rows of a sample that a drift report is made of; so many are kept beside each window, ready to be read."""
 
 
+LARGEST = {"jensenshannon": math.sqrt(math.log(2)), "hellinger": 1.0}
+"""The distances that have a largest value: that of shares which have no level in common."""
+
+
 class Drift(_Strict):
     """How drift is measured, and how much of it is drift."""
 
+    model_config = ConfigDict(strict=True)
+
     mode: Literal["calibrated", "raw"] = "calibrated"
     """`raw` is Evidently's preset as it comes: its choice of methods and thresholds, which depends on the rows."""
-    drift_share_threshold: Share = 0.3
+    drift_share_threshold: Annotated[float, Field(ge=0, lt=1)] = 0.3
     """A window has drifted where its share of drifted columns exceeds this (strictly)."""
     false_alarm_rate: Annotated[float, Field(ge=0.005, le=0.2)] = 0.01
     """How often chance alone may exceed `drift_share_threshold`, at the window's size."""
@@ -106,9 +113,28 @@ class Drift(_Strict):
     category_method: CategoryMethod = "jensenshannon"
     category_threshold: Annotated[float, Field(gt=0)] = 0.1
 
+    @model_validator(mode="after")
+    def _can_be_measured(self) -> Self:
+        if self.min_rows > self.sample_rows:
+            raise ValueError(
+                f"`min_rows` is {self.min_rows}, of samples of {self.sample_rows} rows (`sample_rows`): there would "
+                "never be enough data"
+            )
+        for name, method, threshold in (
+            ("numeric_threshold", self.numeric_method, self.numeric_threshold),
+            ("category_threshold", self.category_method, self.category_threshold),
+        ):
+            if threshold > LARGEST.get(method, math.inf):
+                raise ValueError(
+                    f"`{name}` is {threshold}, and {method} is never above {LARGEST[method]:.2f}: no column could drift"
+                )
+        return self
+
 
 class Retraining(_Strict):
     """Which drift is answered by a training."""
+
+    model_config = ConfigDict(strict=True)
 
     drifted_windows: Annotated[int, Field(ge=1)] = 1
     """So many of the last `of_last` windows, the newest among them, must have drifted."""

@@ -144,7 +144,7 @@ def over_budget(policy: Retraining, trainings: Sequence[datetime], *, window: st
         return None
     frees_at = sorted(trainings)[-limit] + timedelta(days=policy.budget_days)
     return (
-        f"the loop started {len(trainings)} trainings within {policy.budget_days:g} days, the budget is {limit}; it "
+        f"trainings that answered drift in {policy.budget_days:g} days: {len(trainings)} of {limit}; a place "
         f"frees at {frees_at:%Y-%m-%d %H:%M %Z}: materialize drift_report of {window} anew then, or turn on "
         "drift_schedule"
     )
@@ -274,4 +274,4 @@ def _budget(now: Situation) -> _Restraint:
     limit, days = now.policy.budget_trainings, now.policy.budget_days
     if limit is None:
         return _Restraint("budget", "none is named")
-    return _Restraint("budget", f"the loop started {len(now.trainings)} trainings within {days:g} days, of {limit}")
+    return _Restraint("budget", f"trainings that answered drift in {days:g} days: {len(now.trainings)} of {limit}")

@@ -48,6 +48,11 @@ class ColumnDrift:
     """What the production model loses in AUC without it; None where that is not known."""
 
     @property
+    def counts(self) -> Literal["drifted", "stable", "left out"]:
+        """What it adds to the drift share, in words."""
+        return "left out" if self.counts_as_drifted is None else "drifted" if self.counts_as_drifted else "stable"
+
+    @property
     def impact(self) -> float:
         """How much its drift matters: size times importance; what cannot be judged any more comes first."""
         if self.counts_as_drifted and self.verdict == "unusable":

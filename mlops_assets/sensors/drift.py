@@ -12,7 +12,7 @@ from dagster._core.scheduler.instigation import SensorInstigatorData
 from mlops_assets.adapters.event_log import newest_report, reported_value
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.adapters.runs import under_way
-from mlops_assets.adapters.training_runs import ANSWERS_TAG, last_training_ended
+from mlops_assets.adapters.training_runs import ANSWERS_TAG, DECISION_TAG, last_training_ended
 from mlops_assets.config import Settings
 from mlops_assets.jobs import drift_job, training_job
 from mlops_assets.partitions import window_partitions
@@ -205,7 +205,7 @@ def _training(report: dg.EventLogRecord, answer: Answer) -> dg.RunRequest:
         run_key=f"{report.partition_key}:{report.storage_id}",
         tags={
             ANSWERS_TAG: str(report.storage_id),
-            "mlops/decision": answer.decision,
+            DECISION_TAG: answer.decision,
             "mlops/reason": answer.reason,
             **_numbers(report),
         },

@@ -135,20 +135,21 @@ def test_what_the_budget_puts_off_starts_when_it_frees(tmp_path: Path, empty_mlf
     with new_loop(tmp_path, empty_mlflow, contract=policy) as loop:
         follower = Follower(loop)
         assert follower.land("2024-01") == "first"
-        assert follower.land("2024-02", shift=3) == "over budget"
-        assert follower.measure_anew("2024-02") == "over budget"
-        assert "the budget is 1; it frees at " in follower.said
+        assert follower.land("2024-02", shift=3) == "trained", "a first model is in no budget"
+        assert follower.land("2024-03", shift=6) == "over budget"
+        assert follower.measure_anew("2024-03") == "over budget"
+        assert "in 1 days: 1 of 1; a place frees at " in follower.said
         policy.write_text(policy.read_text().replace("budget_days = 1", "budget_days = 0.000001"))
         loop.definitions = build_definitions(loop.settings)
-        assert follower.measure_anew("2024-02") == "trained"
-        assert follower.trainings() == ["2024-01", "2024-02"]
+        assert follower.measure_anew("2024-03") == "trained"
+        assert follower.trainings() == ["2024-01", "2024-02", "2024-03"]
 
 
 @pytest.mark.parametrize(
     ("policy", "decisions"),
     [
         ("", ["trained", "trained"]),
-        ("budget_trainings = 2\nbudget_days = 1", ["trained", "over budget"]),
+        ("budget_trainings = 1\nbudget_days = 1", ["trained", "over budget"]),
         ("cooldown_windows = 1", ["trained", "cooling down"]),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 
 from mlops_assets.adapters.training_runs import (
     ANSWERS_TAG,
+    DECISION_TAG,
     LANE,
     last_training_ended,
     trained_windows,
@@ -52,11 +53,12 @@ def started(instance: dg.DagsterInstance, policy: Retraining = WITHIN_TEN_DAYS, 
 
 
 def test_the_budget_counts_what_the_loop_started_and_nothing_else(instance: dg.DagsterInstance) -> None:
-    """Neither a training by hand, nor another job that follows a report."""
+    """Neither a training by hand, nor another job that follows a report, nor a first model, which answers no drift."""
     root = add_run(instance, tags=BY_THE_LOOP, status=dg.DagsterRunStatus.FAILURE)
     add_run(instance, tags=BY_THE_LOOP, retries=root)
     add_run(instance, tags=LANE)
     add_run(instance, tags={ANSWERS_TAG: "8"})
+    add_run(instance, tags={**BY_THE_LOOP, DECISION_TAG: "first"})
     assert started(instance) == 1
     add_run(instance, tags=BY_THE_LOOP, status=dg.DagsterRunStatus.NOT_STARTED)
     assert started(instance) == 2

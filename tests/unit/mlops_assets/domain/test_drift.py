@@ -222,7 +222,7 @@ def test_the_steps_of_a_training_say_every_rule_with_its_numbers() -> None:
         ("cooldown", "the loop trained no candidate on the 1 windows before it"),
         ("trainable", "a candidate would learn from 2024-01, 2024-02"),
         ("answered", "no candidate learned from the same data and met the same production before"),
-        ("budget", "the loop started 1 trainings within 10 days, of 2"),
+        ("budget", "trainings that answered drift in 10 days: 1 of 2"),
     ]
 
 
@@ -239,7 +239,7 @@ def test_a_contract_that_names_no_policy_says_so() -> None:
         ({"policy": TWICE_IN_THREE}, "a later one that drifts may complete them"),
         ({"policy": COOLDOWN, "windows_since_training": 1}, "it is window 2 after the one"),
         ({"tried": LOST}, "more data, more labels"),
-        ({"policy": TWO_IN_TEN_DAYS, "trainings": SPENT}, "it frees at 2024-03-02 12:00 UTC"),
+        ({"policy": TWO_IN_TEN_DAYS, "trainings": SPENT}, "a place frees at 2024-03-02 12:00 UTC"),
     ],
 )
 def test_what_is_put_off_says_what_it_waits_for(changes: dict[str, object], said: str) -> None:
