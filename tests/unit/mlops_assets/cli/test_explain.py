@@ -86,6 +86,27 @@ def test_a_window_without_enough_data_says_what_is_lacking(
     assert "drift share" not in told
 
 
+def test_a_feature_that_went_silent_and_where_thresholds_come_from_are_told(
+    instance: dg.DagsterInstance, store: WindowStore, ledger: Ledger
+) -> None:
+    """A threshold of 0.8 where the contract says 0.1 needs its reason, and a silent feature a line of its own."""
+    columns = dg.MetadataValue.table(
+        [
+            dg.TableRecord({"column": name, "verdict": "unusable", "counts": counts, "reason": "gone", "changed": True})
+            for name, counts in (("age", "left out"), ("late", "beside the share"))
+        ]
+    )
+    settings = {"mode": "calibrated", "numeric_threshold": 0.1, "category_threshold": 0.2}
+    drift_report(instance, columns=columns, settings=dg.MetadataValue.json(settings), report="http://127.0.0.1/x.html")
+    told = shown(instance, store, ledger)
+    assert "went silent age: gone" in told
+    assert "late: gone" not in told, "it is no feature"
+    assert "thresholds the contract's (numbers 0.1, categories 0.2), or noise x factor where chance makes more" in told
+    assert "page http://127.0.0.1/x.html (while `mlops up` runs)" in told
+    drift_report(instance, columns=columns, settings=dg.MetadataValue.json({"mode": "raw"}))
+    assert "thresholds Evidently's own (mode raw)" in shown(instance, store, ledger)
+
+
 def test_names_with_brackets_are_shown_as_they_are(
     instance: dg.DagsterInstance, store: WindowStore, ledger: Ledger
 ) -> None:

@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,8 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
+from dagster._core.events import EngineEventData
+from dagster._utils.error import serializable_error_info_from_exc_info
 
 from mlops_assets.adapters.event_log import newest_report
 from mlops_assets.adapters.ledger import Ledger
@@ -15,6 +18,7 @@ from mlops_assets.checks.candidate import GATE, gate_results, no_gate_results
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.explanation import Explanation, _demand_known, explanation_of
 from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
 from mlops_assets.domain.gate import Evidence, Production, Scored
 from mlops_assets.partitions import window_partitions
 from tests.unit.mlops_assets.landed_windows import landed_window
@@ -332,3 +336,29 @@ def test_an_unknown_window_is_an_error_that_names_the_known_ones(instance: dg.Da
         _demand_known(settings, instance, store, "2013-3")
     with pytest.raises(UserError, match="window spring; known are: 2013-03, 2013-04"):
         _demand_known(settings, instance, store, "spring")
+
+
+def test_a_contract_that_is_wrong_is_why_a_run_failed(
+    instance: dg.DagsterInstance, store: WindowStore, ledger: Ledger, tmp_path: Path
+) -> None:
+    """Edited while the loop runs, it stops each run before its first step; no worker died."""
+    (tmp_path / "small.toml").write_text("[retraining]\ncooldwn_windows = 1\n")
+    run = dg.DagsterRun(
+        "window_job",
+        run_id=str(uuid4()),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={"dagster/partition": WINDOW},
+    )
+    instance.add_run(run)
+    try:
+        try:
+            read_dataset(tmp_path / "small.toml")
+        except DatasetInvalid as error:
+            raise RuntimeError("Could not load job definition") from error
+    except RuntimeError:
+        said = EngineEventData.engine_error(serializable_error_info_from_exc_info(sys.exc_info()))
+    instance.report_engine_event("Could not load job definition", run, said)
+    instance.report_run_failed(run)
+    fault = explained(instance, store, ledger)["landed"]["fault"]
+    assert f"{tmp_path / 'small.toml'}:2: retraining.cooldwn_windows: there is no such key; did you mean" in fault
+    assert "worker died" not in fault

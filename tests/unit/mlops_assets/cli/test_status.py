@@ -1,9 +1,11 @@
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
 
 from mlops_assets.adapters.landing.requeue import Requeue
+from mlops_assets.cli.history import WindowHistory
 from mlops_assets.cli.status import _landing, status_view
 from mlops_assets.config import Settings
 
@@ -23,6 +25,26 @@ def test_brackets_in_names_are_shown_as_they_are() -> None:
     Console(file=output, width=120).print(status_view(status))
     for said in ("a[/b].txt: ignored", "notes [old].txt", "no [/such] bucket", "at [/night]", "down [/here]"):
         assert said in output.getvalue()
+
+
+def test_a_feature_that_went_silent_is_told() -> None:
+    """The share may not have exceeded the threshold, and nothing else in the table would say so."""
+    window = asdict(
+        WindowHistory("2013-05", drift_share=0.06, silent_features=("temp: all null in the current window",))
+    )
+    status = {
+        "windows": [window, asdict(WindowHistory("2013-06"))],
+        "waiting": {},
+        "source_fault": None,
+        "ignored": [],
+        "production": None,
+        "service": {"error": "down", "ready": False},
+        "candidates": [],
+    }
+    output = StringIO()
+    Console(file=output, width=120).print(status_view(status))
+    assert "2013-05: went silent: temp: all null in the current window" in output.getvalue()
+    assert output.getvalue().count("went silent") == 1
 
 
 def test_a_wish_for_a_window_that_landed_no_more_waits_for_all_to_see(tmp_path: Path) -> None:

@@ -89,6 +89,41 @@ def test_a_fault_is_named_with_its_line(tmp_path: Path, before: str, after: str,
     assert any(fault.startswith(f"{line_with(text, line)}: {said}") for fault in faults), faults
 
 
+@pytest.mark.parametrize(
+    ("table", "at", "said"),
+    [
+        ("drift", "min_rows = 500\nsample_rows = 200", "drift: `min_rows` is 500, of samples of 200 rows"),
+        (
+            "drift",
+            "category_threshold = 0.9",
+            "drift: `category_threshold` is 0.9, and jensenshannon is never above",
+        ),
+        (
+            "drift",
+            'numeric_threshold = 1.5\nnumeric_method = "hellinger"',
+            "drift: `numeric_threshold` is 1.5, and hellinger is never above 1.00",
+        ),
+        ("drift", "drift_share_threshold = 1.0", "drift.drift_share_threshold: Input should be less than 1"),
+        ("drift", 'drift_share_threshold = "0.1"', "drift.drift_share_threshold: Input should be a valid number"),
+        ("drift", "sample_rows = 20000.0", "drift.sample_rows: Input should be a valid integer"),
+        ("retraining", "budget_trainings = true", "retraining.budget_trainings: Input should be a valid integer"),
+        ("retraining", "drifted_windows = 2", "retraining: `drifted_windows` is 2, of the last 1 windows"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(tmp_path: Path, table: str, at: str, said: str) -> None:
+    """They would switch drift off without a word."""
+    text = f"{CONTRACT}\n[{table}]\n{at}\n"
+    faults = faults_of(tmp_path, text)
+    assert any(fault.startswith(f"{line_with(text, at.splitlines()[0])}: {said}") for fault in faults), faults
+
+
+def test_whole_numbers_are_numbers(tmp_path: Path) -> None:
+    """TOML has `1` and `1.0`."""
+    path = tmp_path / "small.toml"
+    path.write_text(f"{CONTRACT}\n[drift]\nnumeric_threshold = 1\n[retraining]\nbudget_days = 7\n")
+    assert read_dataset(path).drift.numeric_threshold == 1
+
+
 def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
     """One fault a run would take the user as many runs."""
     text = CONTRACT.replace('"float"', '"text"').replace("min_rows = 10", "min_rows = 0").replace("late", "")
