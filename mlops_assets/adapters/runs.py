@@ -28,7 +28,7 @@ def under_way(instance: dg.DagsterInstance, job: str, *, tags: Mapping[str, str]
         return f"{job} of {runs[0].tags.get('dagster/partition')} is {runs[0].status.value}"
     newest = instance.get_run_records(dg.RunsFilter(job_name=job, tags=tags), limit=1)
     if newest and newest[0].dagster_run.is_complete_and_waiting_to_retry:
-        since = datetime.now(UTC).timestamp() - (newest[0].end_time or 0)
-        if since < RETRY_SECONDS:
+        ended, now = newest[0].end_time, datetime.now(UTC).timestamp()
+        if ended is None or now - ended < RETRY_SECONDS:
             return f"{job} of {newest[0].dagster_run.tags.get('dagster/partition')} is about to be tried again"
     return None

@@ -231,7 +231,7 @@ def test_a_report_that_was_made_by_hand_trains_nothing_and_stops_nothing(
     assert requested(passed) == []
     what_to_do = "the drift report of 2024-01 says no decision: materialize drift_report of it anew"
     assert what_to_do in str(passed.skip_reason)
-    assert f"WARNING - {what_to_do}" in capfd.readouterr().err
+    assert f"WARNING - 2024-01: says nothing: {what_to_do}" in capfd.readouterr().err
     _reported(loop.instance, "2024-01", trains="2024-01")
     assert requested(tick(loop, "drift_sensor", passed.cursor)) == ["2024-01"]
 
