@@ -31,6 +31,7 @@ from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.datasets.contract import FLIGHTS, read_dataset
 from mlops_assets.domain import candidate, evaluation
+from mlops_assets.domain.auc_difference import auc_difference
 from mlops_assets.domain.importance import permutation_importance
 from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowUnfit
 from serving.release import TOLERANCE, Pointer
@@ -62,6 +63,8 @@ class Trained:
     metrics: evaluation.Metrics
     importance: dict[str, float]
     production: evaluation.Metrics | None
+    gain_low: float | None
+    """Lower bound of the AUC's gain over production."""
 
 
 def handle(landed: Path, windows: WindowStore, releases: ReleaseStore, page: Path) -> Outcome:
@@ -127,6 +130,9 @@ def train(window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> T
     model = ServedModel(exported, features_of(dataset))
     scores = model.score(validation)
     production = releases.production()
+    before = production.model.score(validation) if production else None
+    keys = pd.factorize(validation[dataset.split_by], sort=True)[0]
+    level = dataset.gate.confidence
     return Trained(
         exported=exported,
         validation=validation,
@@ -134,7 +140,8 @@ def train(window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> T
         scores=scores,
         metrics=evaluation.evaluate(truth, scores),
         importance=permutation_importance(model.score, validation, truth, dataset.features, seed=dataset.training.seed),
-        production=evaluation.evaluate(truth, production.model.score(validation)) if production else None,
+        production=evaluation.evaluate(truth, before) if before is not None else None,
+        gain_low=auc_difference(truth, scores, before, keys, level=level).low if before is not None else None,
     )
 
 
@@ -148,7 +155,10 @@ def is_fit_to_serve(trained: Trained, windows: WindowStore) -> bool:
     gate = windows.dataset.gate
     if evaluation.differing_share(trained.scores, trained.fitted) > gate.max_differing_share:
         return False
-    return trained.production is None or trained.metrics.auc > trained.production.auc + gate.min_gain
+    if trained.production is None or trained.gain_low is None:
+        return True
+    is_sure = gate.rule == "plain" or trained.gain_low > 0
+    return is_sure and trained.metrics.auc > trained.production.auc + gate.min_gain
 
 
 def publish(trained: Trained, window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> None:

@@ -116,6 +116,8 @@ def _judged_by(dataset: Dataset) -> dict[str, object]:
     return {
         "training": dataset.training.model_dump(mode="json"),
         "min_gain": dataset.gate.min_gain,
+        "rule": dataset.gate.rule,
+        "confidence": dataset.gate.confidence,
         "max_differing_share": dataset.gate.max_differing_share,
         "code_sha256": code_sha256(),
         "lock_sha256": lock_sha256(),
@@ -152,6 +154,8 @@ def _tried_candidate(instance: dg.DagsterInstance, candidate: dg.EventLogRecord)
         judged_by={
             "training": reported_value(candidate, "training"),
             "min_gain": evidence.min_gain,
+            "rule": evidence.rule,
+            "confidence": evidence.confidence,
             "max_differing_share": evidence.max_differing_share,
             "code_sha256": evidence.code_sha256,
             "lock_sha256": evidence.lock_sha256,

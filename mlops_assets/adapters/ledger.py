@@ -1,7 +1,8 @@
 """The ledger: who moved production, when, why, on which evidence. Append-only; it decides what production is.
 
 A promotion is two records: the intent, whose `epoch` is unique and grows by one, and the outcome, done or void. An
-intent without an outcome is one that a crash left, or that is under way. Acting on it belongs to `promotion`.
+intent without an outcome is one that a crash left, or that is under way. A hold keeps the loop from promoting until
+someone lifts it. Acting on them belongs to `promotion`.
 """
 
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    true,
 )
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
@@ -50,8 +52,36 @@ _outcomes = Table(
 )
 
 
+_holds = Table(
+    "promotion_holds",
+    _metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("is_on", Integer, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", String(32), nullable=False),
+)
+
+
 class ProductionMoved(Exception):
     """Production is not what the promotion expected to replace; nothing was written."""
+
+
+class PromotionHeld(Exception):
+    """Someone has put promotions on hold; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Who keeps the loop from promoting, why, and since when."""
+
+    actor: str
+    reason: str
+    at: str
+
+    def __str__(self) -> str:
+        """In a sentence, with what to do."""
+        return f"promotions are on hold since {self.at} by {self.actor}: {self.reason}; `mlops hold off` lifts it"
 
 
 @dataclass(frozen=True)
@@ -109,11 +139,33 @@ class Ledger:
                 for row in rows.mappings()
             ]
 
-    def intend(self, request: Request) -> Promotion:
+    def production_at(self, when: datetime) -> Promotion | None:
+        """What was production at a time, which has a time zone; None where nothing was yet."""
+        at = when.astimezone(UTC).isoformat(timespec="seconds")
+        with self._reading() as connection:
+            return _production(connection, at=at)
+
+    def hold(self) -> Hold | None:
+        """What keeps the loop from promoting; None where nothing does."""
+        with self._reading() as connection:
+            return _hold(connection)
+
+    def set_hold(self, *, is_on: bool, actor: str, reason: str) -> None:
+        """Puts promotions on hold, or lifts the hold."""
+        with self._engine.begin() as connection:
+            _write_hold(connection, is_on=is_on, actor=actor, reason=reason)
+
+    def intend(self, request: Request, *, rolls_back: bool = False) -> Promotion:
         """Takes a request under the next epoch, if production is what it expects.
+
+        Args:
+            request: What is asked for.
+            rolls_back: Whether a person goes back to an older version: that asks for no hold, and puts one, in the same
+                transaction, for the loop would else promote the next candidate over it.
 
         Raises:
             ProductionMoved: it is not, or another promotion is open, or took the epoch at the same time.
+            PromotionHeld: promotions are on hold.
         """
         with self._engine.begin() as connection:
             # The last epoch first: once every promotion up to it has its outcome, production moves only under a new
@@ -128,6 +180,10 @@ class Ledger:
                     f"version {request.model_version} was to replace production of epoch "
                     f"{request.expected_epoch or 'none'}, but production is of epoch {epoch_now or 'none'}"
                 )
+            if rolls_back:
+                _write_hold(connection, is_on=True, actor=request.actor, reason=f"rolled back: {request.reason}")
+            elif (hold := _hold(connection)) is not None:
+                raise PromotionHeld(str(hold))
             promotion = Promotion(**vars(request), epoch=last + 1, at=_now())
             try:
                 connection.execute(insert(_intents).values(**vars(promotion)))
@@ -155,12 +211,24 @@ def _unfinished(connection: Connection) -> list[Promotion]:
     return [Promotion(**row) for row in rows.mappings()]
 
 
-def _production(connection: Connection) -> Promotion | None:
+def _hold(connection: Connection) -> Hold | None:
+    newest = connection.execute(select(_holds).order_by(_holds.c.number.desc()).limit(1)).mappings().first()
+    if newest is None or not newest["is_on"]:
+        return None
+    return Hold(newest["actor"], newest["reason"], newest["at"])
+
+
+def _write_hold(connection: Connection, *, is_on: bool, actor: str, reason: str) -> None:
+    connection.execute(insert(_holds).values(is_on=int(is_on), actor=actor, reason=reason, at=_now()))
+
+
+def _production(connection: Connection, *, at: str | None = None) -> Promotion | None:
+    """What is production, or was at a time; times of one zone and one format compare as texts."""
     row = (
         connection.execute(
             select(_intents)
             .join(_outcomes)
-            .where(_outcomes.c.outcome == "done")
+            .where(_outcomes.c.outcome == "done", true() if at is None else _outcomes.c.at <= at)
             .order_by(_intents.c.epoch.desc())
             .limit(1)
         )

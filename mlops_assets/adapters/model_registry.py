@@ -189,6 +189,22 @@ class ModelRegistry:
         ]
         return max(judged, default=None)
 
+    def production_version(self) -> int | None:
+        """The version that has the alias `production`; None where none has."""
+        return self._alias(PRODUCTION)
+
+    def holds(self, version: int) -> bool:
+        """Whether the version is there."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._version(version)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
+
     def candidate_version(self) -> int | None:
         """The version that has the alias `candidate`; None before the first."""
         return self._alias(CANDIDATE)

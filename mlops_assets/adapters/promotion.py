@@ -17,6 +17,13 @@ from mlops_assets.adapters.ledger import Ledger, Promotion, Request
 from mlops_assets.adapters.release_store import ReleaseStore
 from serving.release import Pointer, ReleaseInvalid
 
+BY_HAND = "by hand"
+"""In the place of a run's id, where no run promoted."""
+
+
+class NothingToRollBackTo(Exception):
+    """There is no such earlier production; nothing changed."""
+
 
 class Registry(Protocol):
     """What a promotion needs of the model registry."""
@@ -26,6 +33,12 @@ class Registry(Protocol):
 
     def move_production(self, version: int) -> None:
         """Sets the alias `production` and the versions' status tags."""
+
+    def production_version(self) -> int | None:
+        """The version that has the alias `production`."""
+
+    def holds(self, version: int) -> bool:
+        """Whether the version is there."""
 
 
 class Promoter:
@@ -50,10 +63,63 @@ class Promoter:
             self._move(promotion)
         return promotion
 
+    def roll_back(self, version: int | None, *, actor: str, reason: str) -> Promotion:
+        """Makes an older version production again, and puts promotions on hold.
+
+        Args:
+            version: One that was production before; where none is named, the newest that is older than production's.
+            actor: Who asks for it.
+            reason: Why.
+
+        Raises:
+            NothingToRollBackTo: the version never was production, or is production now.
+            ReleaseInvalid: its bundle is gone, or is not the one that was production; nothing changed.
+        """
+        with self._alone():
+            self._finish_what_a_crash_left()
+            production = self.ledger.production()
+            earlier = _earlier(self.ledger, production, version)
+            if not self._registry.holds(earlier.model_version):
+                # Its bundle may be kept here, and then only the alias could not be moved: the way back stayed open.
+                raise ReleaseInvalid(f"version {earlier.model_version} is gone from MLflow")
+            promotion = self.ledger.intend(
+                Request(
+                    model_version=earlier.model_version,
+                    expected_epoch=production.epoch if production else None,
+                    actor=actor,
+                    reason=reason,
+                    manifest_sha256=earlier.manifest_sha256,
+                    evidence_sha256=earlier.evidence_sha256,
+                    dagster_run_id=BY_HAND,
+                ),
+                rolls_back=True,
+            )
+            self._publish(promotion)
+            self._move(promotion)
+        return promotion
+
     def reconcile(self) -> list[Promotion]:
         """Finishes the promotions that a crash left, and says which."""
         with self._alone():
             return self._finish_what_a_crash_left()
+
+    def put_alias_back(self) -> str | None:
+        """Moves MLflow's alias back to the ledger's production where someone moved it by hand; says so.
+
+        Nobody judged that move, no ledger has it, and the service does not follow it: `mlops rollback` is the way.
+        """
+        with self._alone():
+            self._finish_what_a_crash_left()
+            production, named = self.ledger.production(), self._registry.production_version()
+            if production is None or named == production.model_version:
+                return None
+            if not self._registry.holds(production.model_version):
+                return f"version {production.model_version}, which is production, is gone from MLflow"
+            self._registry.move_production(production.model_version)
+        return (
+            f"the alias `production` in MLflow named version {named or 'none'} and was put back to "
+            f"{production.model_version}, which the ledger has; `mlops rollback` goes back to an older version"
+        )
 
     def _finish_what_a_crash_left(self) -> list[Promotion]:
         unfinished = self.ledger.unfinished()
@@ -98,3 +164,19 @@ class Promoter:
         with (self._releases.folder / ".promotion.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _earlier(ledger: Ledger, production: Promotion | None, version: int | None) -> Promotion:
+    """The newest promotion of the version, or of the newest one that is older than production's."""
+    promoted = {
+        promotion.model_version: promotion for promotion, outcome in reversed(ledger.history()) if outcome == "done"
+    }
+    now = production.model_version if production else 0
+    if version is not None and version == now:
+        raise NothingToRollBackTo(f"version {version} is production already")
+    wanted = version if version is not None else max((known for known in promoted if known < now), default=None)
+    if wanted in promoted:
+        return promoted[wanted]
+    known = ", ".join(str(known) for known in sorted(promoted) if known != now) or "none"
+    said = f"version {wanted} never was production" if wanted is not None else f"no version before {now} was production"
+    raise NothingToRollBackTo(f"{said}; versions to go back to: {known}")

@@ -1,10 +1,12 @@
 """`candidate_model`: a model trained on the newest windows, and what the gate saw of it."""
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import dagster as dg
+import pandas as pd
 
 from mlops_assets.adapters.model_registry import ModelRegistry, TrackedRun
 from mlops_assets.adapters.pictures import curves
@@ -22,7 +24,9 @@ from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.checks.candidate import GATE, gate_results, no_gate_results, side_by_side
 from mlops_assets.domain import candidate, evaluation
-from mlops_assets.domain.gate import Evidence, Production, Scored, refusals
+from mlops_assets.domain.auc_difference import auc_difference
+from mlops_assets.domain.dataset import Dataset
+from mlops_assets.domain.gate import Evidence, Gain, Production, Scored, refusals
 from mlops_assets.domain.importance import permutation_importance
 from mlops_assets.domain.windows import TRAIN, VALIDATION, missing_labels
 from mlops_assets.partitions import window_partitions
@@ -123,6 +127,7 @@ def _train_and_compare(
     exported = candidate.export_onnx(pipeline)
     model = ServedModel(exported, features_of(dataset))
     scores = {"candidate": model.score(validation)}
+    gain = None
     fitted = candidate.score(pipeline, dataset, validation)
     metrics = evaluation.evaluate(truth, scores["candidate"])
     importance = permutation_importance(model.score, validation, truth, dataset.features, seed=dataset.training.seed)
@@ -140,6 +145,7 @@ def _train_and_compare(
             window=released.manifest.validation_window.window,
             **vars(evaluation.evaluate(truth, scores["production"])),
         )
+        gain = _gain(dataset, validation, truth, scores)
 
     provenance = {"code_sha256": code_sha256(), "lock_sha256": lock_sha256()}
     registered = registry.register(
@@ -183,7 +189,10 @@ def _train_and_compare(
         validation_rows=len(validation),
         candidate=Scored(version=registered.version, **vars(metrics)),
         production=production,
+        gain=gain,
         min_gain=dataset.gate.min_gain,
+        rule=dataset.gate.rule,
+        confidence=dataset.gate.confidence,
         max_differing_share=dataset.gate.max_differing_share,
         differing_share=evaluation.differing_share(scores["candidate"], fitted),
         manifest_sha256=manifest_sha256,
@@ -206,6 +215,16 @@ def _train_and_compare(
         ),
     }
     return evidence, importance, pictures
+
+
+def _gain(
+    dataset: Dataset, validation: pd.DataFrame, truth: evaluation.Truth, scores: Mapping[str, evaluation.Scores]
+) -> Gain:
+    """By how much the candidate's AUC is larger than production's, and how sure that is."""
+    keys = pd.factorize(validation[dataset.split_by], sort=True)[0]
+    found = auc_difference(truth, scores["candidate"], scores["production"], keys, level=dataset.gate.confidence)
+    low, high = (bound if math.isfinite(bound) else None for bound in (found.low, found.high))
+    return Gain(gain=found.gain, low=low, high=high, method=found.method, keys=found.keys)
 
 
 def _importance_table(importance: Mapping[str, float]) -> dg.MetadataValue:

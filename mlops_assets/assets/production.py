@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from mlops_assets.adapters.ledger import ProductionMoved, Request
+from mlops_assets.adapters.ledger import ProductionMoved, PromotionHeld, Request
 from mlops_assets.adapters.model_registry import EvidenceMissing, ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.checks.candidate import GATE
-from mlops_assets.domain.gate import Evidence, refusals
+from mlops_assets.domain.gate import Evidence, comparison, refusals
 from serving.release import ReleaseInvalid
 
 
@@ -32,6 +32,8 @@ def production_model(
     missing where its evidence does not allow a promotion.
     """
     promoter.reconcile()
+    if put_back := promoter.put_alias_back():
+        context.log.warning(put_back)
     # The run's own candidate, and not the newest: another window's may have been registered meanwhile.
     own = registry.candidate_of({context.run.run_id, context.run.parent_run_id, context.run.root_run_id} - {None})
     version = own or registry.candidate_version()
@@ -48,6 +50,7 @@ def production_model(
         raise dg.Failure(f"version {version} is not promoted: {error}", allow_retries=False) from error
     found = refusals(evidence, production_epoch=production.epoch if production else None)
     found += _failed_checks(context.instance, evidence)
+    found += [str(hold)] if (hold := promoter.ledger.hold()) else []
     if found:
         refusal = f"version {version} is not promoted: {'; '.join(found)}"
         if own is None:
@@ -67,7 +70,7 @@ def production_model(
                 dagster_run_id=context.run.run_id,
             )
         )
-    except (ProductionMoved, ReleaseInvalid) as error:
+    except (ProductionMoved, PromotionHeld, ReleaseInvalid) as error:
         raise dg.Failure(f"version {version} is not promoted: {error}", allow_retries=False) from error
     yield _materialized(version, promotion.epoch, reason, evidence)
 
@@ -92,10 +95,7 @@ def _failed_checks(instance: dg.DagsterInstance, evidence: Evidence) -> list[str
 def _reason(evidence: Evidence) -> str:
     if evidence.production is None:
         return f"first model, AUC {evidence.candidate.auc:.4f} on {evidence.window}"
-    return (
-        f"AUC {evidence.candidate.auc:.4f} against {evidence.production.auc:.4f} of version "
-        f"{evidence.production.version} on {evidence.window}"
-    )
+    return f"{comparison(evidence)}, of version {evidence.production.version}, on {evidence.window}"
 
 
 def _materialized(version: int, epoch: int, reason: str, evidence: Evidence | None) -> dg.MaterializeResult[None]:

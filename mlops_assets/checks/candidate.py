@@ -8,12 +8,20 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from mlops_assets.domain.gate import Evidence, candidate_beats_production, served_artifact_matches
+from mlops_assets.domain.gate import (
+    Evidence,
+    candidate_beats_production,
+    comparison,
+    rows_to_decide,
+    served_artifact_matches,
+    verdict,
+)
 
 CANDIDATE_BEATS_PRODUCTION = dg.AssetCheckSpec(
     "candidate_beats_production",
     asset="candidate_model",
-    description="On rows that neither model has seen, the candidate's AUC is greater than production's + min_gain.",
+    description="On rows that neither model has seen, the candidate's AUC is greater than production's + min_gain, and "
+    "the interval of the difference lies above zero.",
 )
 SERVED_ARTIFACT_MATCHES = dg.AssetCheckSpec(
     "served_artifact_matches",
@@ -42,11 +50,20 @@ def gate_results(evidence: Evidence, pictures: Mapping[str, str]) -> list[dg.Ass
     if production is not None:
         compared["production_version"] = dg.MetadataValue.int(production.version)
         compared["production_auc"] = dg.MetadataValue.float(production.auc)
+        compared["verdict"] = dg.MetadataValue.text(verdict(evidence))
         compared["gain"] = dg.MetadataValue.float(evidence.candidate.auc - production.auc)
+    if (gain := evidence.gain) is not None:
+        bounds = {"gain_low": gain.low, "gain_high": gain.high}
+        compared |= {name: dg.MetadataValue.float(bound) for name, bound in bounds.items() if bound is not None}
+        compared["confidence"] = dg.MetadataValue.float(evidence.confidence)
+        compared["independent_keys"] = dg.MetadataValue.int(gain.keys)
+    if (rows := rows_to_decide(evidence)) is not None:
+        compared["rows_to_decide"] = dg.MetadataValue.int(rows)
     return [
         _result(
             CANDIDATE_BEATS_PRODUCTION,
             passed=candidate_beats_production(evidence),
+            description=comparison(evidence),
             metadata={**compared, **{name: dg.MetadataValue.md(picture) for name, picture in pictures.items()}},
         ),
         _result(

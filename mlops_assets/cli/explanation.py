@@ -295,7 +295,9 @@ def _outcome(
     if evidence is None:
         return {**outcome, "why": ["no candidate came of it; the gate's checks say why"]}
     found = refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None)
-    return {**outcome, "why": found or ["production moved while it was trained, so the comparison was stale"]}
+    hold = ledger.hold()
+    passed = str(hold) if hold else "production moved while it was trained, so the comparison was stale"
+    return {**outcome, "why": found or [passed]}
 
 
 def _time(seconds: float) -> str:

@@ -14,6 +14,7 @@ from mlops_assets.adapters.event_log import evidence_of, newest_report, reported
 from mlops_assets.adapters.runs import UNFINISHED
 from mlops_assets.checks.drift import silent_features
 from mlops_assets.config import Settings
+from mlops_assets.domain.gate import Evidence, verdict
 from mlops_assets.jobs import training_job, window_job
 from mlops_assets.sensors.drift import answer_of
 
@@ -34,7 +35,7 @@ class WindowHistory:
     candidate_auc: float | None = None
     production_auc: float | None = None
     verdict: str | None = None
-    """promoted, refused, unfit (the window itself), or failed."""
+    """promoted, refused, undecided (refused, for more rows may show its gain), unfit (the window itself), or failed."""
     fault: str | None = None
     waits_for: str | None = None
     """The labels that its training waits for."""
@@ -49,7 +50,9 @@ class WindowHistory:
     @property
     def handled(self) -> bool:
         """Whether the loop has done with it all that there is to do."""
-        done = self.verdict in ("promoted", "refused", "unfit") or (self.decision is not None and not self.trains)
+        done = self.verdict in ("promoted", "refused", "undecided", "unfit") or (
+            self.decision is not None and not self.trains
+        )
         return self.running is None and done
 
 
@@ -122,7 +125,7 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
     if version in promoted:
         outcome = "promoted"
     elif running is None:
-        outcome = "refused" if ended and ended.status == dg.DagsterRunStatus.SUCCESS else "failed"
+        outcome = _refusal(evidence) if ended and ended.status == dg.DagsterRunStatus.SUCCESS else "failed"
     return replace(
         history,
         candidate_version=version,
@@ -130,3 +133,7 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
         production_auc=evidence.production.auc if evidence.production else None,
         verdict=outcome,
     )
+
+
+def _refusal(evidence: Evidence) -> str:
+    return "undecided" if verdict(evidence) == "undecided" else "refused"

@@ -23,9 +23,11 @@ from mlops_assets.domain.windows import WindowNameInvalid, WindowUnfit
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A closed MLOps loop for tabular classification.")
 window_app = typer.Typer(no_args_is_help=True, help="Data windows.")
+hold_app = typer.Typer(no_args_is_help=True, help="Whether the loop may promote.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows and windows that were set aside.")
 app.add_typer(window_app, name="window")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(hold_app, name="hold")
 
 DatasetOption = Annotated[
     Path | None,
@@ -35,6 +37,7 @@ SourceOption = Annotated[
     str | None,
     typer.Option("--source", help="Where windows land: a folder, s3://..., postgresql://...; else MLOPS_SOURCE."),
 ]
+ByOption = Annotated[str | None, typer.Option("--by", help="Who asks for it; else the user that runs the command.")]
 
 
 def _settings(dataset: Path | None = None, source: str | None = None) -> Settings:
@@ -140,6 +143,68 @@ def drift(
         typer.echo(json.dumps(comparison.as_json(), indent=2))
     else:
         show(comparison, read_dataset(settings.dataset), _console())
+
+
+@app.command()
+def ledger(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, dataset: DatasetOption = None
+) -> None:
+    """List every promotion: which version, when, by whom, why, on which evidence."""
+    from mlops_assets.cli.ledger import read_ledger, show_ledger
+
+    read = read_ledger(_settings(dataset))
+    if as_json:
+        typer.echo(json.dumps(read, indent=2))
+    else:
+        show_ledger(read, _console())
+
+
+@app.command("served-at")
+def served_at(
+    timestamp: Annotated[str, typer.Argument(help="As 2026-03-01T12:00:00+01:00; UTC where it names no zone.")],
+    dataset: DatasetOption = None,
+) -> None:
+    """Say which version was in production at a time."""
+    from mlops_assets.cli.ledger import served_at
+
+    typer.echo(served_at(_settings(dataset), timestamp))
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
+    version: Annotated[int | None, typer.Argument(help="Else the one before production's.")] = None,
+    by: ByOption = None,
+    dataset: DatasetOption = None,
+) -> None:
+    """Make an earlier version production again, and put promotions on hold."""
+    from mlops_assets.cli.ledger import roll_back
+
+    typer.echo(roll_back(_settings(dataset), version, reason=reason, by=by))
+
+
+@hold_app.command("on")
+def hold_on(
+    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
+    by: ByOption = None,
+    dataset: DatasetOption = None,
+) -> None:
+    """Keep the loop from promoting; it goes on measuring and training."""
+    from mlops_assets.cli.ledger import set_hold
+
+    typer.echo(set_hold(_settings(dataset), is_on=True, reason=reason, by=by))
+
+
+@hold_app.command("off")
+def hold_off(
+    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")] = "lifted",
+    by: ByOption = None,
+    dataset: DatasetOption = None,
+) -> None:
+    """Let the loop promote again."""
+    from mlops_assets.cli.ledger import set_hold
+
+    typer.echo(set_hold(_settings(dataset), is_on=False, reason=reason, by=by))
 
 
 @app.command()

@@ -166,8 +166,14 @@ class Training(_Strict):
 class Gate(_Strict):
     """What a candidate must show to be promoted."""
 
+    model_config = ConfigDict(strict=True)
+
     min_gain: Annotated[float, Field(ge=0, lt=1)] = 0.01
     """The candidate's AUC must be strictly greater than production's plus this."""
+    rule: Literal["interval", "plain"] = "interval"
+    """Whether the interval of the difference must lie above zero too, or `min_gain` alone decides."""
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    """Level of that interval, which has two sides: at 0.95, equal models are promoted in 2.5 of 100 cases at most."""
     max_differing_share: Share = 0.001
     """Share of rows on which the exported model may differ from the fitted pipeline by more than 1e-6."""
 

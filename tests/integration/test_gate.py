@@ -1,15 +1,20 @@
 """The gate in the graph: what passes, what is refused, and the ways round it."""
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.checks.candidate import GATE
+from mlops_assets.cli.explanation import explanation_of
+from mlops_assets.cli.ledger import roll_back
+from mlops_assets.cli.state import MARK
+from mlops_assets.definitions import build_definitions
 from mlops_assets.domain.gate import Evidence
 from serving.release import ReleaseInvalid
-from tests.integration.conftest import Loop, failure_message
+from tests.integration.conftest import CONTRACT, Loop, failure_message
 
 pytestmark = pytest.mark.integration
 
@@ -162,6 +167,78 @@ def test_evidence_against_an_older_production_is_stale(loop: Loop) -> None:
 
     assert "stale: it was compared with production of epoch 1, production is now of epoch 2" in failure_message(result)
     assert loop.served_version() == 2
+
+
+def test_a_hold_refuses_what_the_gate_let_through(loop: Loop) -> None:
+    """In the loop as by hand; when it is lifted, the same candidate may be promoted on its evidence."""
+    promoted_first(loop)
+    loop.ledger.set_hold(is_on=True, actor="ann", reason="incident 7")
+    loop.land("2024-02", shift=3, flipped=True)
+    loop.ingest("2024-02")
+    result = loop.train("2024-02")
+    assert result.success
+    assert verdicts(result)["candidate_beats_production"]
+    assert loop.served_version() == 1
+    assert "on hold since" in failure_message(loop.promote_by_hand())
+    told = explanation_of(loop.instance, loop.windows, loop.ledger, "2024-02")
+    assert "by ann: incident 7" in told["outcome"]["why"][0]
+
+    loop.ledger.set_hold(is_on=False, actor="ann", reason="solved")
+    assert loop.promote_by_hand().success
+    assert loop.served_version() == 2
+
+
+def test_an_alias_that_someone_moved_in_mlflow_is_put_back(loop: Loop) -> None:
+    """Nobody judged that move, and the service does not follow it."""
+    promoted_first(loop)
+    refused_second(loop)
+    loop.registry._client().set_registered_model_alias("small", "production", "2")
+    assert loop.registry.production_version() == 2
+    assert "version 2 is not promoted" in failure_message(loop.promote_by_hand())
+    assert loop.registry.production_version() == 1
+    assert loop.served_version() == 1
+    assert [loop.registry.holds(version) for version in (1, 2, 3)] == [True, True, False]
+
+
+def test_evidence_from_before_a_roll_back_is_stale(loop: Loop) -> None:
+    """The candidate beat what is production no more."""
+    promoted_first(loop)
+    loop.land("2024-02", shift=3, flipped=True)
+    loop.ingest("2024-02")
+    loop.train("2024-02")
+    settings = loop.settings
+    (settings.state / MARK).write_text("small")
+    assert "version 1 is production again, epoch 3" in roll_back(settings, None, reason="it answers too low", by="ann")
+    assert loop.served_version() == 1
+    assert {version.version: version.status for version in loop.registry.versions()} == {1: "production", 2: "archived"}
+    loop.ledger.set_hold(is_on=False, actor="ann", reason="solved")
+    assert "stale: it was compared with production of epoch 1, production is now of epoch 3" in failure_message(
+        loop.promote_by_hand()
+    )
+
+
+def test_a_gain_that_may_be_chance_is_undecided(loop: Loop) -> None:
+    """The plain rule would promote it: it is above min_gain on this month's rows."""
+    loop.settings.dataset.write_text(CONTRACT.replace("min_gain = 0.01", "min_gain = 0.0"))
+    loop.definitions = build_definitions(loop.settings)
+    loop.land("2024-01")
+    assert loop.ingest("2024-01").success
+    assert loop.train("2024-01").success
+    found = {}
+    for month in range(2, 8):
+        window = f"2024-0{month}"
+        loop.land(window)
+        assert loop.ingest(window).success
+        result = loop.train(window)
+        (check,) = [one for one in result.get_asset_check_evaluations() if one.check_name == BEATS.name]
+        found[str(check.metadata["verdict"].value)] = check
+        assert loop.served_version() == 1, "the months are alike, and so are the models"
+    undecided = found["undecided"]
+    assert not undecided.passed
+    numbers: dict[str, Any] = {name: value.value for name, value in undecided.metadata.items()}
+    assert numbers["gain"] > 0 >= numbers["gain_low"]
+    assert numbers["rows_to_decide"] > 0
+    assert "more labelled rows would decide" in str(undecided.description)
 
 
 def test_production_alone_says_what_is_missing_before_the_first_candidate(loop: Loop) -> None:

@@ -56,6 +56,18 @@ class FolderRegistry:
         """Copies a version's release bundle below `folder` and says where."""
         return Path(shutil.copytree(self.folder / str(version), folder / "release"))
 
+    def move_by_hand(self, version: int) -> None:
+        """Sets the alias, as a person does in MLflow's page."""
+        self._alias.write_text(str(version))
+
+    def holds(self, version: int) -> bool:
+        """Whether the version is there."""
+        return (self.folder / str(version)).is_dir()
+
+    def production_version(self) -> int | None:
+        """The version that has the alias."""
+        return self.production
+
     def move_production(self, version: int) -> None:
         """Sets the alias."""
         self._alias.write_text(str(version))

@@ -2,6 +2,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from threading import Barrier
 
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import Connection
 
 from mlops_assets.adapters import ledger as ledger_module
-from mlops_assets.adapters.ledger import Ledger, ProductionMoved, Promotion
+from mlops_assets.adapters.ledger import Ledger, ProductionMoved, Promotion, PromotionHeld
 from tests.unit.mlops_assets.small_bundles import request_for
 
 SHA = "0" * 64
@@ -197,3 +198,63 @@ def test_a_promotion_that_ends_while_another_is_being_taken_is_not_missed(
     with pytest.raises(ProductionMoved):
         ledger.intend(request_for(1, SHA))
     assert [(promotion.epoch, promotion.model_version) for promotion, _ in ledger.history()] == [(1, 9)]
+
+
+def test_a_hold_keeps_the_loop_from_promoting_until_it_is_lifted(ledger: Ledger) -> None:
+    """Someone looks into an incident; the next good candidate must not move production under their hands."""
+    promote(ledger, 1)
+    ledger.set_hold(is_on=True, actor="ann", reason="incident 7")
+    hold = ledger.hold()
+    assert hold is not None
+    assert (hold.actor, hold.reason) == ("ann", "incident 7")
+    before = ledger.history()
+    with pytest.raises(PromotionHeld, match="by ann: incident 7; `mlops hold off` lifts it"):
+        promote(ledger, 2)
+    assert ledger.history() == before
+    ledger.set_hold(is_on=False, actor="bob", reason="solved")
+    assert ledger.hold() is None
+    assert promote(ledger, 2).epoch == 2
+
+
+def test_going_back_asks_for_no_hold_and_puts_one(ledger: Ledger) -> None:
+    """In the same transaction: a crash after it must not leave the loop free to promote over it."""
+    promote(ledger, 1)
+    promote(ledger, 2)
+    back = ledger.intend(request_for(1, SHA, expected_epoch=2), rolls_back=True)
+    hold = ledger.hold()
+    assert hold is not None
+    assert hold.reason == "rolled back: version 1 is better"
+    ledger.conclude(back.epoch, "done")
+    again = ledger.intend(request_for(2, SHA, expected_epoch=3), rolls_back=True)
+    assert again.epoch == 4
+
+
+def test_a_refused_way_back_puts_no_hold(ledger: Ledger) -> None:
+    """Nothing half done stays."""
+    promote(ledger, 1)
+    with pytest.raises(ProductionMoved):
+        ledger.intend(request_for(1, SHA, expected_epoch=7), rolls_back=True)
+    assert ledger.hold() is None
+
+
+def test_what_was_production_at_a_time_is_known(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer of last month is traced to its model; from the outcome on, for an intent serves nothing."""
+    start = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    minutes = iter(range(100))
+    monkeypatch.setattr(
+        ledger_module, "_now", lambda: (start + timedelta(minutes=next(minutes))).isoformat(timespec="seconds")
+    )
+    for version in (1, 2, 1):  # intents at minutes 0, 2 and 4, outcomes at 1, 3 and 5
+        promote(ledger, version)
+
+    def at(minute: float) -> int | None:
+        found = ledger.production_at(start + timedelta(minutes=minute))
+        return found.epoch if found else None
+
+    assert [at(minute) for minute in (-60, 0, 0.5, 1, 2.9, 3, 4.5, 5, 10_000)] == [
+        None, None, None, 1, 1, 2, 2, 3, 3,
+    ]  # fmt: skip
+    elsewhere = (start + timedelta(minutes=3)).astimezone(timezone(timedelta(hours=5)))
+    found = ledger.production_at(elsewhere)
+    assert found is not None
+    assert found.epoch == 2

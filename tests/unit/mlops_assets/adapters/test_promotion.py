@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mlops_assets.adapters.ledger import Ledger, ProductionMoved
-from mlops_assets.adapters.promotion import Promoter
+from mlops_assets.adapters.ledger import Ledger, ProductionMoved, PromotionHeld
+from mlops_assets.adapters.promotion import NothingToRollBackTo, Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
 from serving import release
 from serving.release import Pointer, ReleaseInvalid
@@ -252,7 +252,10 @@ def test_of_two_promotions_at_once_one_wins(loop: Loop) -> None:
 
 
 class Promotions(RuleBasedStateMachine):
-    """Promotions, roll backs, crashes and spoiled bundles in any order: the three places never tell two stories."""
+    """Promotions, roll backs, holds, crashes, moved aliases and spoiled bundles in any order.
+
+    Ledger, registry and pointer never tell two stories.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -265,6 +268,7 @@ class Promotions(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Finishes, checks and cleans up."""
         self.loop.promoter.reconcile()
+        self.loop.promoter.put_alias_back()
         self.loop.agree()
         shutil.rmtree(self.folder)
 
@@ -290,8 +294,12 @@ class Promotions(RuleBasedStateMachine):
         except ReleaseInvalid:
             assert version in self.spoiled
             assert self.loop.serves == had or self.loop.serves is not None
+        except PromotionHeld:
+            assert self.loop.ledger.hold() is not None
         else:
+            assert self.loop.ledger.hold() is None
             assert self.loop.serves == (version, promotion.epoch)
+        self.loop.promoter.put_alias_back()
         self.loop.agree()
 
     @rule(data=st.data(), moment=st.sampled_from(MOMENTS))
@@ -302,7 +310,7 @@ class Promotions(RuleBasedStateMachine):
         self.loop.crash_at = moment
         try:
             self.loop.promoter.promote(asked)
-        except (Crashed, ProductionMoved, ReleaseInvalid):
+        except (Crashed, ProductionMoved, PromotionHeld, ReleaseInvalid):
             pass
         else:
             if not moment.endswith(("download", "publish")):
@@ -311,10 +319,45 @@ class Promotions(RuleBasedStateMachine):
         finally:
             self.loop.crash_at = None
 
+    @rule(data=st.data(), moment=st.none() | st.sampled_from(MOMENTS))
+    def roll_back(self, data: st.DataObject, moment: str | None) -> None:
+        """A person goes back to an earlier version, or the next older one; the process may not survive it."""
+        version = data.draw(st.none() | st.sampled_from(sorted(self.shas)))
+        self.loop.promoter.reconcile()
+        promoted = {promotion.model_version for promotion, outcome in self.loop.ledger.history() if outcome == "done"}
+        had = self.loop.serves
+        self.loop.crash_at = moment
+        try:
+            promotion = self.loop.promoter.roll_back(version, actor="ann", reason="no")
+        except NothingToRollBackTo:
+            assert self.loop.serves == had
+        except (Crashed, ReleaseInvalid):
+            assert self.loop.ledger.hold() is not None
+        else:
+            assert promotion.model_version in promoted
+            assert self.loop.serves == (promotion.model_version, promotion.epoch)
+            assert self.loop.ledger.hold() is not None
+        finally:
+            self.loop.crash_at = None
+
+    @rule()
+    def lift(self) -> None:
+        """Somebody lifts the hold, if there is one."""
+        self.loop.ledger.set_hold(is_on=False, actor="ann", reason="solved")
+
+    @precondition(lambda self: self.loop.serves is not None)
+    @rule(data=st.data())
+    def move_the_alias_by_hand(self, data: st.DataObject) -> None:
+        """In MLflow's own page; the service must not follow, and the next look puts it back."""
+        had = self.loop.serves
+        self.loop.registry.move_by_hand(data.draw(st.sampled_from(sorted(self.shas))))
+        assert self.loop.serves == had
+
     @rule()
     def reconcile(self) -> None:
         """The next start."""
         self.loop.promoter.reconcile()
+        self.loop.promoter.put_alias_back()
         self.loop.agree()
 
     @precondition(lambda self: len(self.spoiled) < len(self.shas))
@@ -341,4 +384,115 @@ class Promotions(RuleBasedStateMachine):
 
 
 TestPromotions = Promotions.TestCase
-TestPromotions.settings = settings(max_examples=50, stateful_step_count=12, deadline=None)
+TestPromotions.settings = settings(max_examples=500, stateful_step_count=12, deadline=None)
+
+
+@pytest.mark.parametrize(("version", "to"), [(None, 2), (2, 2), (1, 1)])
+def test_rolling_back_makes_an_earlier_version_production_under_a_new_epoch(
+    loop: Loop, version: int | None, to: int
+) -> None:
+    """By the same steps as a promotion, so that the service follows it as one."""
+    for number in (2, 3):
+        loop.promoter.promote(loop.request(number))
+    promotion = loop.promoter.roll_back(version, actor="ann", reason="it answers too low")
+    assert (promotion.model_version, promotion.epoch, promotion.actor) == (to, 4, "ann")
+    assert loop.serves == (to, 4)
+    loop.agree()
+    with pytest.raises(PromotionHeld):
+        loop.promoter.promote(loop.request(3))
+    assert loop.serves == (to, 4)
+
+
+def test_rolling_back_again_goes_further_back(loop: Loop) -> None:
+    """And not forth to what was left a minute ago."""
+    for number in (2, 3):
+        loop.promoter.promote(loop.request(number))
+    assert [loop.promoter.roll_back(None, actor="ann", reason="no").model_version for _ in range(2)] == [2, 1]
+    with pytest.raises(NothingToRollBackTo, match="no version before 1 was production; versions to go back to: 2, 3"):
+        loop.promoter.roll_back(None, actor="ann", reason="no")
+    assert loop.promoter.roll_back(3, actor="ann", reason="it was better").model_version == 3
+    loop.agree()
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        (2, "version 2 never was production; versions to go back to: none"),
+        (1, "version 1 is production already"),
+        (None, "no version before 1 was production"),
+    ],
+)
+def test_what_never_was_production_cannot_be_gone_back_to(loop: Loop, version: int | None, said: str) -> None:
+    """It would be a way round the gate."""
+    before = loop.ledger.history()
+    with pytest.raises(NothingToRollBackTo, match=said):
+        loop.promoter.roll_back(version, actor="ann", reason="no")
+    assert loop.ledger.history() == before
+    assert loop.ledger.hold() is None
+    assert loop.serves == (1, 1)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_crash_while_rolling_back_is_finished_and_the_hold_stays(loop: Loop, moment: str) -> None:
+    """Whoever rolled back in an incident must not find the bad version in production after a restart."""
+    loop.promoter.promote(loop.request(2))
+    shutil.rmtree(loop.releases.folder / "1")  # so that the way back downloads and publishes too
+    loop.crash_at = moment
+    with pytest.raises(Crashed):
+        loop.promoter.roll_back(1, actor="ann", reason="no")
+    loop.crash_at = None
+    loop.promoter.reconcile()
+    loop.agree()
+    assert loop.serves == (1, 3)
+    assert loop.ledger.hold() is not None
+
+
+def test_a_version_whose_bundle_is_gone_is_not_gone_back_to(loop: Loop) -> None:
+    """Production stays as it is; that someone wanted to stop the loop stays too."""
+    loop.promoter.promote(loop.request(2))
+    shutil.rmtree(loop.releases.folder / "1")
+    loop.registry.spoil(1)
+    with pytest.raises(ReleaseInvalid):
+        loop.promoter.roll_back(1, actor="ann", reason="no")
+    loop.agree()
+    assert loop.serves == (2, 2)
+    assert loop.ledger.hold() is not None
+
+
+def test_an_alias_that_someone_moved_is_put_back_and_told(loop: Loop) -> None:
+    """MLflow keeps no history of it, and the service does not follow: two stories of what is in production."""
+    loop.promoter.promote(loop.request(2))
+    assert loop.promoter.put_alias_back() is None
+    loop.registry.move_by_hand(3)
+    assert loop.serves == (2, 2)
+    said = loop.promoter.put_alias_back()
+    assert said is not None
+    assert "named version 3 and was put back to 2" in said
+    loop.agree()
+
+
+def test_before_the_first_promotion_an_alias_is_nobodys(tmp_path: Path) -> None:
+    """There is nothing to put it back to."""
+    loop = Loop(tmp_path)
+    loop.registry.add(1)
+    loop.registry.move_by_hand(1)
+    assert loop.promoter.put_alias_back() is None
+
+
+def test_a_version_that_was_deleted_is_not_gone_back_to(loop: Loop) -> None:
+    """Its bundle is still here, and the alias could never be moved: an open intent would stop every later promotion."""
+    loop.promoter.promote(loop.request(2))
+    shutil.rmtree(loop.registry.folder / "1")
+    with pytest.raises(ReleaseInvalid, match="version 1 is gone from MLflow"):
+        loop.promoter.roll_back(1, actor="ann", reason="no")
+    loop.agree()
+    assert loop.ledger.hold() is None
+
+
+def test_an_alias_is_not_put_back_to_a_version_that_was_deleted(loop: Loop) -> None:
+    """MLflow would refuse, and the next promotion would fail with it."""
+    shutil.rmtree(loop.registry.folder / "1")
+    loop.registry.move_by_hand(3)
+    assert loop.promoter.put_alias_back() == "version 1, which is production, is gone from MLflow"
+    loop.promoter.promote(loop.request(2))
+    loop.agree()

@@ -8,11 +8,15 @@ from pydantic import ValidationError
 
 from mlops_assets.domain.gate import (
     Evidence,
+    Gain,
     Production,
     Scored,
     candidate_beats_production,
+    comparison,
     refusals,
+    rows_to_decide,
     served_artifact_matches,
+    verdict,
 )
 
 CANDIDATE = Scored(version=2, auc=0.8, log_loss=0.5, brier=0.2)
@@ -25,7 +29,9 @@ EVIDENCE = Evidence(
     validation_rows=100,
     candidate=CANDIDATE,
     production=PRODUCTION,
+    gain=Gain(gain=0.1, low=0.04, high=0.16, method="bootstrap", keys=20),
     min_gain=0.01,
+    rule="interval",
     max_differing_share=0.001,
     differing_share=0.0,
     manifest_sha256="0" * 64,
@@ -54,8 +60,80 @@ def test_a_gain_of_exactly_min_gain_is_not_enough(production: float, min_gain: f
 @given(candidate=st.floats(0, 1), production=st.floats(0, 1), min_gain=st.floats(0, 0.5))
 def test_the_gate_and_its_reason_say_the_same(candidate: float, production: float, min_gain: float) -> None:
     """A refusal without a reason, or a reason without a refusal, would promote or block silently."""
-    seen = evidence(candidate_auc=candidate, production_auc=production, min_gain=min_gain)
+    seen = evidence(candidate_auc=candidate, production_auc=production, min_gain=min_gain, rule="plain")
     assert (refusals(seen, production_epoch=4) == []) == (candidate > production + min_gain)
+
+
+@pytest.mark.parametrize(
+    ("candidate_auc", "low", "rule", "said"),
+    [
+        (0.8, 0.04, "interval", "better"),
+        (0.8, 1e-9, "interval", "better"),
+        (0.8, 0.0, "interval", "undecided"),
+        (0.8, -0.02, "interval", "undecided"),
+        (0.8, None, "interval", "undecided"),
+        # By the plain rule a lucky month is enough.
+        (0.8, -0.02, "plain", "better"),
+        (0.8, None, "plain", "better"),
+        # A gain that is sure and too small is no gain; it needs no more rows to say so.
+        (0.705, 0.002, "interval", "not better"),
+        (0.71, 0.005, "interval", "not better"),
+        (0.6, -0.2, "interval", "not better"),
+    ],
+)
+def test_the_three_verdicts(candidate_auc: float, low: float | None, rule: str, said: str) -> None:
+    """Undecided is a third thing: more rows may show what is there, and refusing it for good would lose it."""
+    gain = EVIDENCE.gain
+    assert gain is not None
+    seen = evidence(candidate_auc=candidate_auc, rule=rule, gain=gain.model_copy(update={"low": low}))
+    assert verdict(seen) == said
+    assert candidate_beats_production(seen) is (said == "better")
+    assert (refusals(seen, production_epoch=4) == []) is (said == "better")
+
+
+def test_evidence_without_an_interval_is_undecided_by_the_interval() -> None:
+    """A record that lacks what the rule asks for must not pass it."""
+    assert verdict(evidence(gain=None)) == "undecided"
+
+
+def test_an_undecided_gain_says_how_many_rows_it_takes() -> None:
+    """Half the interval is as wide as the gain where there are so many rows: it falls with their root."""
+    gain = Gain(gain=0.02, low=-0.02, high=0.06, method="bootstrap", keys=20)
+    seen = evidence(candidate_auc=0.72, gain=gain)
+    assert rows_to_decide(seen) == 100 * (2**2 - 1) + 1
+    assert comparison(seen) == (
+        "undecided: candidate AUC 0.7200 against production's 0.7000: gain 0.0200, 0.95 interval -0.0200 to 0.0600 "
+        "(20 split keys) does not lie above zero; about 301 more labelled rows would decide if the gain stays"
+    )
+
+
+def test_too_few_split_keys_are_told_with_what_to_do() -> None:
+    """A loop by day and week has two validation days a window, and would wait for ever."""
+    seen = evidence(gain=Gain(gain=0.1, low=None, high=None, method="bootstrap", keys=2))
+    (said,) = refusals(seen, production_epoch=4)
+    assert said == (
+        "undecided: candidate AUC 0.8000 against production's 0.7000, and 2 split keys tell nothing of how sure that "
+        'is: name a finer `split_by`, or `[gate] rule = "plain"`, which does not ask'
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"candidate_auc": 0.7}, {"production_auc": None}, {"gain": None}, {"rule": "plain"}]
+)
+def test_what_is_decided_takes_no_more_rows(changes: dict[str, Any]) -> None:
+    """And where nothing is known of how sure it is, nobody can say."""
+    assert rows_to_decide(evidence(**changes)) is None
+
+
+@given(gain=st.floats(1e-6, 1), low=st.floats(-1, 0), rows=st.integers(2, 10**6))
+def test_rows_to_decide_are_some_where_the_interval_is_wide(gain: float, low: float, rows: int) -> None:
+    """A number of rows that is not positive would contradict the verdict beside it."""
+    seen = evidence(
+        candidate_auc=0.8,
+        validation_rows=rows,
+        gain=Gain(gain=gain, low=low, high=gain - low, method="delong", keys=rows),
+    )
+    assert (rows_to_decide(seen) or 0) >= 1
 
 
 def test_the_first_candidate_has_nothing_to_beat() -> None:
@@ -115,6 +193,8 @@ def other(value: object) -> object:
     match value:
         case int() | float():
             return value + 1
+        case "bootstrap" | "interval":
+            return {"bootstrap": "delong", "interval": "plain"}[value]
         case str() if set(value) <= set("0123456789abcdef") and len(value) == 64:
             return "f" * 64
         case _:

@@ -1,0 +1,103 @@
+"""`mlops ledger`, `served-at`, `rollback` and `hold`: what was production when and why, going back, and pausing.
+
+Here belongs asking and showing. How production moves belongs to `mlops_assets.adapters.promotion`.
+"""
+
+import getpass
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+
+from mlops_assets.adapters.ledger import Ledger
+from mlops_assets.adapters.model_registry import ModelRegistry
+from mlops_assets.adapters.promotion import NothingToRollBackTo, Promoter
+from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.cli.errors import UserError
+from mlops_assets.cli.state import demand_state
+from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import read_dataset
+from serving.release import ReleaseInvalid
+
+
+def read_ledger(settings: Settings) -> dict[str, Any]:
+    """Everything that `mlops ledger --json` prints: `promotions`, newest first, and the `hold`."""
+    ledger = _ledger(settings)
+    hold = ledger.hold()
+    return {
+        "promotions": [{**asdict(promotion), "outcome": outcome} for promotion, outcome in ledger.history()],
+        "hold": asdict(hold) if hold else None,
+    }
+
+
+def show_ledger(read: dict[str, Any], console: Console) -> None:
+    """Prints the promotions and the hold."""
+    for promotion in read["promotions"]:
+        console.print(
+            f"epoch {promotion['epoch']}: version {promotion['model_version']}, {promotion['outcome']}, "
+            f"{promotion['at']}, by {promotion['actor']}, evidence {promotion['evidence_sha256'][:12]}\n"
+            f"    {promotion['reason']}",
+            soft_wrap=True,
+        )
+    if not read["promotions"]:
+        console.print("nothing was promoted yet")
+    if (hold := read["hold"]) is not None:
+        console.print(f"on hold since {hold['at']} by {hold['actor']}: {hold['reason']}", soft_wrap=True)
+
+
+def served_at(settings: Settings, timestamp: str) -> str:
+    """What was production at a time, in a sentence; a time without a zone is UTC.
+
+    Raises:
+        UserError: the timestamp is none.
+    """
+    try:
+        when = datetime.fromisoformat(timestamp)
+    except ValueError as error:
+        raise UserError(f"{timestamp!r} is no time: write it as 2026-03-01T12:00:00+01:00") from error
+    when = when.replace(tzinfo=when.tzinfo or UTC)
+    promotion = _ledger(settings).production_at(when)
+    at = when.isoformat(timespec="seconds")
+    if promotion is None:
+        return f"at {at} nothing was in production"
+    return (
+        f"at {at} version {promotion.model_version} was in production, epoch {promotion.epoch}, since {promotion.at}, "
+        f"by {promotion.actor}: {promotion.reason}"
+    )
+
+
+def roll_back(settings: Settings, version: int | None, *, reason: str, by: str | None) -> str:
+    """Makes an earlier version production again and puts promotions on hold; says so.
+
+    Raises:
+        UserError: there is no such version, or its release is gone.
+    """
+    registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
+    promoter = Promoter(_ledger(settings), registry, ReleaseStore(settings.releases))
+    try:
+        promotion = promoter.roll_back(version, actor=by or getpass.getuser(), reason=reason)
+    except (NothingToRollBackTo, ReleaseInvalid) as error:
+        raise UserError(str(error)) from error
+    return (
+        f"version {promotion.model_version} is production again, epoch {promotion.epoch}; promotions are on hold until "
+        "`mlops hold off`"
+    )
+
+
+def set_hold(settings: Settings, *, is_on: bool, reason: str, by: str | None) -> str:
+    """Puts promotions on hold, or lifts the hold; says so.
+
+    Raises:
+        UserError: there is no hold to lift.
+    """
+    ledger = _ledger(settings)
+    if not is_on and ledger.hold() is None:
+        raise UserError("promotions are not on hold")
+    ledger.set_hold(is_on=is_on, actor=by or getpass.getuser(), reason=reason)
+    return str(ledger.hold()) if is_on else "the loop promotes again"
+
+
+def _ledger(settings: Settings) -> Ledger:
+    demand_state(settings)
+    return Ledger(settings.ledger_url)
