@@ -26,8 +26,9 @@ from mlops_assets.adapters.drift_measurement import measure_drift
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.pictures import distributions
 from mlops_assets.adapters.window_store import WindowStore
-from mlops_assets.domain.dataset import Dataset, Feature
+from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.drift_columns import ranked
+from mlops_assets.domain.feature import Feature
 from mlops_assets.domain.windows import TRAIN
 
 NUMBERS, CATEGORIES = 15, 5

@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import norm
 
-from mlops_assets.domain.auc_difference import Keys, auc_difference
+from mlops_assets.domain.auc_difference import auc_difference
 from mlops_assets.domain.dataset import Gate
-from mlops_assets.domain.evaluation import Scores, Truth
+from mlops_assets.domain.evaluation import Keys, Scores, Truth
 
 PAIRS = 1_000
 TRUE_SHARE, AUC, GAIN = 0.2, 0.75, 0.02

@@ -12,31 +12,23 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from mlops_assets.adapters.candidate_training import TrainedCandidate, train_candidate, validation_rows
 from mlops_assets.adapters.drift_measurement import PREDICTION, measure_drift
 from mlops_assets.adapters.files import folder_in_one_piece
 from mlops_assets.adapters.landing.folder import FolderLanding
-from mlops_assets.adapters.release_store import (
-    Lineage,
-    ReleaseStore,
-    ServedModel,
-    cases_of,
-    features_of,
-    write_bundle,
-)
+from mlops_assets.adapters.release_store import Lineage, ReleaseStore
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.datasets.contract import FLIGHTS, read_dataset
-from mlops_assets.domain import candidate, evaluation
-from mlops_assets.domain.auc_difference import auc_difference
+from mlops_assets.domain.comparison import compare, measured, split_keys
+from mlops_assets.domain.evidence import Gain, Parity, SegmentGain
 from mlops_assets.domain.importance import permutation_importance
-from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowUnfit
-from serving.release import TOLERANCE, Pointer
+from mlops_assets.domain.parity import parity
+from mlops_assets.domain.windows import TRAIN, WindowUnfit
+from serving.release import Pointer
 
-CASES = 50
 MUST_NOT_BE_IMPORTED = ("dagster", "mlflow", "dagster_mlflow")
 
 
@@ -54,17 +46,15 @@ class Outcome:
 class Trained:
     """A fitted candidate, exported, with both models' metrics on the same validation rows."""
 
-    exported: bytes
+    model: TrainedCandidate
     validation: pd.DataFrame
-    fitted: npt.NDArray[np.float64]
-    """The pipeline's own scores of the validation rows."""
-    scores: npt.NDArray[np.float64]
-    """The exported model's."""
-    metrics: evaluation.Metrics
+    metrics: dict[str, float]
     importance: dict[str, float]
-    production: evaluation.Metrics | None
-    gain_low: float | None
-    """Lower bound of the AUC's gain over production."""
+    production: dict[str, float] | None
+    gain: Gain | None
+    segments: tuple[SegmentGain, ...]
+    parity: Parity
+    row_milliseconds: float
 
 
 def handle(landed: Path, windows: WindowStore, releases: ReleaseStore, page: Path) -> Outcome:
@@ -87,8 +77,8 @@ def handle(landed: Path, windows: WindowStore, releases: ReleaseStore, page: Pat
     promoted = is_fit_to_serve(trained, windows)
     if promoted:
         publish(trained, window, windows, releases)
-    production_auc = trained.production.auc if trained.production else None
-    return Outcome(share, trained.metrics.auc, production_auc, promoted)
+    production_auc = trained.production["auc"] if trained.production else None
+    return Outcome(share, trained.metrics["auc"], production_auc, promoted)
 
 
 def store(landed: Path, windows: WindowStore) -> DataWindow:
@@ -120,28 +110,27 @@ def drift_share(window: DataWindow, windows: WindowStore, releases: ReleaseStore
 def train(window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> Trained:
     """Trains on the newest windows and scores the exported model beside the previous one."""
     dataset = windows.dataset
-    rows = dataset.training.max_rows
-    training = windows.draw(training_versions(window, windows), split=TRAIN, max_rows=rows, labelled=True)
-    of_window = {window.window: window.data_version}
-    validation = windows.draw(of_window, split=VALIDATION, max_rows=rows, labelled=True)
-    truth = validation[dataset.target].to_numpy(bool)
-    pipeline = candidate.train(dataset, training)
-    exported = candidate.export_onnx(pipeline)
-    model = ServedModel(exported, features_of(dataset))
-    scores = model.score(validation)
+    model = train_candidate(windows, training_versions(window, windows))
+    validation = validation_rows(windows, window.window, window.data_version)
+    truth, keys = validation[dataset.target].to_numpy(bool), split_keys(dataset, validation)
+    scores = {"candidate": model.served.score(validation)}
     production = releases.production()
-    before = production.model.score(validation) if production else None
-    keys = pd.factorize(validation[dataset.split_by], sort=True)[0]
-    level = dataset.gate.confidence
+    gain, segments = None, tuple[SegmentGain, ...]()
+    if production:
+        scores["production"] = production.model.score(validation)
+        gain, segments = compare(dataset, validation, truth, scores, keys)
     return Trained(
-        exported=exported,
+        model=model,
         validation=validation,
-        fitted=candidate.score(pipeline, dataset, validation),
-        scores=scores,
-        metrics=evaluation.evaluate(truth, scores),
-        importance=permutation_importance(model.score, validation, truth, dataset.features, seed=dataset.training.seed),
-        production=evaluation.evaluate(truth, before) if before is not None else None,
-        gain_low=auc_difference(truth, scores, before, keys, level=level).low if before is not None else None,
+        metrics=measured(truth, scores["candidate"], keys),
+        importance=permutation_importance(
+            model.served.score, validation, truth, dataset.features, seed=dataset.training.seed
+        ),
+        production=measured(truth, scores["production"], keys) if production else None,
+        gain=gain,
+        segments=segments,
+        parity=parity(dataset, validation, truth, served=model.served.score, fitted=model.fitted),
+        row_milliseconds=model.served.row_milliseconds(validation),
     )
 
 
@@ -151,14 +140,21 @@ def training_versions(window: DataWindow, windows: WindowStore) -> dict[str, str
 
 
 def is_fit_to_serve(trained: Trained, windows: WindowStore) -> bool:
-    """The gate's two rules."""
+    """The gate's rules."""
     gate = windows.dataset.gate
-    if evaluation.differing_share(trained.scores, trained.fitted) > gate.max_differing_share:
+    if trained.parity.differing_share > gate.max_differing_share or trained.parity.differing_edges:
         return False
-    if trained.production is None or trained.gain_low is None:
+    if trained.metrics["calibration_error"] > gate.max_calibration_error:
+        return False
+    if trained.row_milliseconds > gate.max_row_milliseconds or not all(
+        one.holds for one in trained.model.known_cases()
+    ):
+        return False
+    if trained.production is None or trained.gain is None:
         return True
-    is_sure = gate.rule == "plain" or trained.gain_low > 0
-    return is_sure and trained.metrics.auc > trained.production.auc + gate.min_gain
+    is_sure = gate.rule == "plain" or (trained.gain.low is not None and trained.gain.low > 0)
+    regresses = any(segment.holds is False for segment in trained.segments)
+    return is_sure and not regresses and trained.metrics["auc"] > trained.production["auc"] + gate.min_gain
 
 
 def publish(trained: Trained, window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> None:
@@ -167,13 +163,10 @@ def publish(trained: Trained, window: DataWindow, windows: WindowStore, releases
     number = before.model_version + 1 if before else 1
     while (releases.folder / str(number)).exists():
         number += 1
-    agreeing = abs(trained.scores - trained.fitted) <= TOLERANCE / 2
     with folder_in_one_piece(releases.folder / str(number)) as folder:
-        manifest_sha256 = write_bundle(
+        manifest_sha256 = trained.model.write_bundle(
             folder,
-            model=trained.exported,
-            cases=cases_of(windows.dataset, trained.validation[agreeing].head(CASES), trained.fitted[agreeing]),
-            dataset=windows.dataset,
+            trained.validation,
             lineage=Lineage(
                 model_name=windows.dataset.name,
                 model_version=number,
@@ -182,7 +175,7 @@ def publish(trained: Trained, window: DataWindow, windows: WindowStore, releases
                 dagster_run_id="",
                 mlflow_run_id="",
             ),
-            metrics=vars(trained.metrics),
+            metrics=trained.metrics,
             importance=trained.importance,
         )
     releases.point_to(

@@ -61,16 +61,26 @@ class ModelRegistryResource(dg.ConfigurableResource[ModelRegistry]):
         return ModelRegistry(self.tracking_uri, self.dataset.name, Path(self.artifacts) if self.artifacts else None)
 
 
+class LedgerResource(dg.ConfigurableResource[Ledger]):
+    """The record of what moved production, and of what was seen before."""
+
+    url: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> Ledger:  # noqa: ARG002
+        """The ledger."""
+        return Ledger(self.url)
+
+
 class PromoterResource(dg.ConfigurableResource[Promoter]):
     """What makes a version production."""
 
-    ledger_url: str
+    ledger: dg.ResourceDependency[Ledger]
     registry: dg.ResourceDependency[ModelRegistry]
     releases: dg.ResourceDependency[ReleaseStore]
 
     def create_resource(self, context: dg.InitResourceContext) -> Promoter:  # noqa: ARG002
         """The promoter over ledger, registry and releases."""
-        return Promoter(Ledger(self.ledger_url), self.registry, self.releases)
+        return Promoter(self.ledger, self.registry, self.releases)
 
 
 class ServiceResource(dg.ConfigurableResource[ServiceClient]):
@@ -125,13 +135,15 @@ def resources(settings: Settings) -> dict[str, object]:
         artifacts=str(settings.mlflow_artifacts) if settings.mlflow_artifacts else None,
         dataset=dataset,
     )
+    ledger = LedgerResource(url=settings.ledger_url)
     return {
         "dataset": dataset,
         "landing": landing_resource(settings),
         "windows": WindowStoreResource(folder=str(settings.windows), dataset=dataset),
         "releases": releases,
         "registry": registry,
-        "promoter": PromoterResource(ledger_url=settings.ledger_url, registry=registry, releases=releases),
+        "ledger": ledger,
+        "promoter": PromoterResource(ledger=ledger, registry=registry, releases=releases),
         "service": ServiceResource(url=settings.service_url),
         "reports": ReportsResource(folder=str(settings.reports), url=settings.reports_url),
         "mlflow": mlflow_run.configured(

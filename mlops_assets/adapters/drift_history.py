@@ -55,7 +55,7 @@ def situation_of(
         windows_since_training=_windows_since_training(instance, windows, current.window),
         trainings=trainings_started(instance, policy, now=datetime.now(UTC)),
         would_learn=Learned(newest, {part.window: part.data_version for part in windows.training_windows(newest)}),
-        judged_by=_judged_by(windows.dataset),
+        judged_by=judged_by(windows.dataset),
         tried=_tried(instance, newest),
     )
 
@@ -112,13 +112,13 @@ def _windows_since_training(instance: dg.DagsterInstance, windows: WindowStore, 
     return next((since for since, name in enumerate(looked_at) if name in trained), None)
 
 
-def _judged_by(dataset: Dataset) -> dict[str, object]:
+def judged_by(dataset: Dataset) -> dict[str, object]:
+    """What a candidate of now would be made and judged by: with another of it, a lost comparison may be won."""
     return {
         "training": dataset.training.model_dump(mode="json"),
-        "min_gain": dataset.gate.min_gain,
-        "rule": dataset.gate.rule,
-        "confidence": dataset.gate.confidence,
-        "max_differing_share": dataset.gate.max_differing_share,
+        "gate": dataset.gate.model_dump(mode="json"),
+        "segments": list(dataset.segments),
+        "known_cases": [case.model_dump(mode="json") for case in dataset.known_cases],
         "code_sha256": code_sha256(),
         "lock_sha256": lock_sha256(),
     }
@@ -151,15 +151,7 @@ def _tried_candidate(instance: dg.DagsterInstance, candidate: dg.EventLogRecord)
     return Tried(
         Learned(evidence.window, evidence.training_windows),
         evidence.production.epoch if evidence.production else None,
-        judged_by={
-            "training": reported_value(candidate, "training"),
-            "min_gain": evidence.min_gain,
-            "rule": evidence.rule,
-            "confidence": evidence.confidence,
-            "max_differing_share": evidence.max_differing_share,
-            "code_sha256": evidence.code_sha256,
-            "lock_sha256": evidence.lock_sha256,
-        },
+        judged_by=reported_value(candidate, "judged_by"),
     )
 
 

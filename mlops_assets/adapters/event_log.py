@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 from pydantic import ValidationError
 
-from mlops_assets.domain.gate import Evidence
+from mlops_assets.domain.evidence import Evidence
 
 
 def newest_report(instance: dg.DagsterInstance, asset: str, window: str) -> dg.EventLogRecord | None:

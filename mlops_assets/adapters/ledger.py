@@ -61,6 +61,13 @@ _holds = Table(
     Column("reason", Text, nullable=False),
     Column("at", String(32), nullable=False),
 )
+_evidence = Table(
+    "promotion_evidence",
+    _metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("record", Text, nullable=False),
+    Column("at", String(32), nullable=False),
+)
 
 
 class ProductionMoved(Exception):
@@ -154,6 +161,17 @@ class Ledger:
         """Puts promotions on hold, or lifts the hold."""
         with self._engine.begin() as connection:
             _write_hold(connection, is_on=is_on, actor=actor, reason=reason)
+
+    def keep_evidence(self, sha256: str, record: str) -> None:
+        """Keeps what the gate saw of a candidate, as JSON; a record that is kept already stays as it is."""
+        with self._engine.begin() as connection:
+            if connection.execute(select(_evidence.c.sha256).where(_evidence.c.sha256 == sha256)).first() is None:
+                connection.execute(insert(_evidence).values(sha256=sha256, record=record, at=_now()))
+
+    def evidence(self, sha256: str) -> str | None:
+        """A record that was kept, as JSON; None where there is none of this hash."""
+        with self._reading() as connection:
+            return connection.execute(select(_evidence.c.record).where(_evidence.c.sha256 == sha256)).scalar()
 
     def intend(self, request: Request, *, rolls_back: bool = False) -> Promotion:
         """Takes a request under the next epoch, if production is what it expects.

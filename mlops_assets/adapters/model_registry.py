@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from mlops_assets.domain.gate import Evidence
+from mlops_assets.domain.evidence import Evidence
 from serving.release import ReleaseInvalid
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ CANDIDATE, PRODUCTION = "candidate", "production"
 Status = Literal["candidate", "production", "archived", "rejected"]
 BUNDLE = "release"
 EVIDENCE = "evidence.json"
+SCORES = "scores.parquet"
+"""Both models' scores of the validation rows."""
 EVIDENCE_TAG = "evidence_sha256"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 
@@ -150,6 +152,10 @@ class ModelRegistry:
     def log_bundle(self, candidate: CandidateVersion, bundle: Path) -> None:
         """Keeps a version's release bundle with its run."""
         self._client().log_artifacts(candidate.mlflow_run_id, str(bundle), BUNDLE)
+
+    def log_scores(self, candidate: CandidateVersion, scores: Path) -> None:
+        """Keeps the models' scores of the validation rows with a version's run."""
+        self._client().log_artifact(candidate.mlflow_run_id, str(scores))
 
     def log_evidence(self, candidate: CandidateVersion, evidence: Evidence) -> None:
         """Keeps what the gate saw with the version: the record with its run, the record's hash as a tag."""

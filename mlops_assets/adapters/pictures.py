@@ -50,7 +50,7 @@ def curves(curves_by_model: Mapping[str, Curve], *, title: str, x: str, y: str) 
         axes.plot(curve.x, curve.y, label=model, marker="o" if len(curve.x) <= 20 else "")
     axes.set(title=title, xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1))
     axes.legend()
-    return _as_markdown(figure, title)
+    return as_markdown(figure, title)
 
 
 def distributions(
@@ -68,7 +68,7 @@ def distributions(
     Returns:
         Markdown that shows the picture without any file or server.
     """
-    return _as_markdown(distribution_panels(reference, current, captions, categorical=categorical), "Distributions")
+    return as_markdown(distribution_panels(reference, current, captions, categorical=categorical), "Distributions")
 
 
 def distribution_panels(
@@ -175,7 +175,8 @@ def _short(text: str, *, most: int = 32) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _as_markdown(figure: "Figure", title: str) -> str:
+def as_markdown(figure: "Figure", title: str) -> str:
+    """A figure as Markdown that shows it without any file or server."""
     image = io.BytesIO()
     with warnings.catch_warnings():
         # A user's text may be in any script, the one font that is there knows a few.

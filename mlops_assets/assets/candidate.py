@@ -1,38 +1,33 @@
 """`candidate_model`: a model trained on the newest windows, and what the gate saw of it."""
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import dagster as dg
-import pandas as pd
 
-from mlops_assets.adapters.model_registry import ModelRegistry, TrackedRun
-from mlops_assets.adapters.pictures import curves
+from mlops_assets.adapters.candidate_training import score_table, train_candidate, validation_rows
+from mlops_assets.adapters.comparison_pictures import comparison_pictures
+from mlops_assets.adapters.drift_history import judged_by
+from mlops_assets.adapters.ledger import Ledger
+from mlops_assets.adapters.model_registry import SCORES, ModelRegistry, TrackedRun
 from mlops_assets.adapters.provenance import code_sha256, lock_sha256
-from mlops_assets.adapters.release_store import (
-    Lineage,
-    ReleaseStore,
-    ServedModel,
-    cases_of,
-    features_of,
-    missing_inputs,
-    write_bundle,
-)
+from mlops_assets.adapters.release_store import Lineage, Release, ReleaseStore, missing_inputs
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.checks.candidate import GATE, gate_results, no_gate_results, side_by_side
-from mlops_assets.domain import candidate, evaluation
-from mlops_assets.domain.auc_difference import auc_difference
+from mlops_assets.domain.candidate import NotTrainable
+from mlops_assets.domain.comparison import compare, measured, split_keys
 from mlops_assets.domain.dataset import Dataset
-from mlops_assets.domain.gate import Evidence, Gain, Production, Scored, refusals
+from mlops_assets.domain.evaluation import NotComparable
+from mlops_assets.domain.evidence import Evidence, Production, Scored, SegmentGain
+from mlops_assets.domain.gate import refusals
 from mlops_assets.domain.importance import permutation_importance
-from mlops_assets.domain.windows import TRAIN, VALIDATION, missing_labels
+from mlops_assets.domain.parity import parity
+from mlops_assets.domain.windows import missing_labels
 from mlops_assets.partitions import window_partitions
-from serving.release import TOLERANCE
+from serving.release import sha256_of
 
-CASES = 50
 IMPORTANCE = dg.TableSchema([dg.TableColumn("feature"), dg.TableColumn("auc_lost", "float")])
 """Given, as Dagster cannot find the columns of a table without rows."""
 
@@ -52,6 +47,7 @@ def candidate_model(
     windows: dg.ResourceParam[WindowStore],
     releases: dg.ResourceParam[ReleaseStore],
     registry: dg.ResourceParam[ModelRegistry],
+    ledger: dg.ResourceParam[Ledger],
     mlflow: dg.ResourceParam[TrackedRun],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """A model trained on the training rows of the newest windows, registered in MLflow and exported to ONNX.
@@ -62,10 +58,11 @@ def candidate_model(
     window = _usable_window(windows, context.partition_key)
     try:
         evidence, importance, pictures = _train_and_compare(context, window, windows, releases, registry, mlflow)
-    except (candidate.NotTrainable, evaluation.NotComparable) as error:
+    except (NotTrainable, NotComparable) as error:
         context.log.warning(f"window {window.window}: {error}")
         yield from no_gate_results(str(error))
         return
+    ledger.keep_evidence(evidence.sha256, evidence.to_json())
     if refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None):
         registry.set_status(evidence.candidate.version, "rejected")
     yield dg.MaterializeResult(
@@ -77,8 +74,8 @@ def candidate_model(
             "training_rows": evidence.training_rows,
             "validation_rows": evidence.validation_rows,
             "training_windows": dg.MetadataValue.json(evidence.training_windows),
-            "training": dg.MetadataValue.json(windows.dataset.training.model_dump(mode="json")),
-            "evidence": dg.MetadataValue.json(evidence.model_dump()),
+            "judged_by": dg.MetadataValue.json(judged_by(windows.dataset)),
+            "evidence": dg.MetadataValue.json(evidence.model_dump(mode="json")),
             "evidence_sha256": evidence.sha256,
             **{name: dg.MetadataValue.md(picture) for name, picture in pictures.items()},
         }
@@ -118,41 +115,35 @@ def _train_and_compare(
     """
     dataset = windows.dataset
     versions = {part.window: part.data_version for part in windows.training_windows(window.window)}
-    rows = dataset.training.max_rows
-    training = windows.draw(versions, split=TRAIN, max_rows=rows, labelled=True)
-    validation = windows.draw({window.window: window.data_version}, split=VALIDATION, max_rows=rows, labelled=True)
-    truth = validation[dataset.target].to_numpy(bool)
-
-    pipeline = candidate.train(dataset, training)
-    exported = candidate.export_onnx(pipeline)
-    model = ServedModel(exported, features_of(dataset))
-    scores = {"candidate": model.score(validation)}
-    gain = None
-    fitted = candidate.score(pipeline, dataset, validation)
-    metrics = evaluation.evaluate(truth, scores["candidate"])
-    importance = permutation_importance(model.score, validation, truth, dataset.features, seed=dataset.training.seed)
-    production = None
+    validation = validation_rows(windows, window.window, window.data_version)
+    truth, keys = validation[dataset.target].to_numpy(bool), split_keys(dataset, validation)
+    trained = train_candidate(windows, versions)
+    scores = {"candidate": trained.served.score(validation)}
+    metrics = measured(truth, scores["candidate"], keys)
+    production, gain, segments = None, None, tuple[SegmentGain, ...]()
     if (released := releases.production()) is not None:
-        if lacking := missing_inputs(released.model, dataset):
-            raise evaluation.NotComparable(
-                f"production needs {', '.join(lacking)}, which the contract no longer has so: it cannot be compared. A "
-                "contract without them needs a `name` and a state folder of its own"
-            )
+        _demand_inputs(released, dataset)
         scores["production"] = released.model.score(validation)
         production = Production(
             version=released.pointer.model_version,
             epoch=released.pointer.epoch,
             window=released.manifest.validation_window.window,
-            **vars(evaluation.evaluate(truth, scores["production"])),
+            **measured(truth, scores["production"], keys),
         )
-        gain = _gain(dataset, validation, truth, scores)
-
+        gain, segments = compare(dataset, validation, truth, scores, keys)
+    importance = permutation_importance(
+        trained.served.score, validation, truth, dataset.features, seed=dataset.training.seed
+    )
     provenance = {"code_sha256": code_sha256(), "lock_sha256": lock_sha256()}
     registered = registry.register(
         mlflow,
-        pipeline,
-        params={"seed": dataset.training.seed, "training_rows": len(training), "training_windows": ",".join(versions)},
-        metrics=vars(metrics),
+        trained.pipeline,
+        params={
+            "seed": dataset.training.seed,
+            "training_rows": trained.training_rows,
+            "training_windows": ",".join(versions),
+        },
+        metrics=metrics,
         tags={
             "window": window.window,
             "data_version": window.data_version,
@@ -161,70 +152,52 @@ def _train_and_compare(
             "dagster_run_id": context.run.run_id,
         },
     )
-    # Half of what the service allows: a case must not be borderline.
-    agreeing = abs(scores["candidate"] - fitted) <= TOLERANCE / 2
-    with TemporaryDirectory() as folder:
-        manifest_sha256 = write_bundle(
-            Path(folder),
-            model=exported,
-            cases=cases_of(dataset, validation[agreeing].head(CASES), fitted[agreeing]),
-            dataset=dataset,
-            lineage=Lineage(
-                model_name=registry.model_name,
-                model_version=registered.version,
-                training_windows=versions,
-                validation_window=(window.window, window.data_version),
-                dagster_run_id=context.run.run_id,
-                mlflow_run_id=registered.mlflow_run_id,
-            ),
-            metrics=vars(metrics),
-            importance=importance,
-        )
-        registry.log_bundle(registered, Path(folder))
-    evidence = Evidence(
-        window=window.window,
-        data_version=window.data_version,
+    lineage = Lineage(
+        model_name=registry.model_name,
+        model_version=registered.version,
         training_windows=versions,
-        training_rows=len(training),
-        validation_rows=len(validation),
-        candidate=Scored(version=registered.version, **vars(metrics)),
-        production=production,
-        gain=gain,
-        min_gain=dataset.gate.min_gain,
-        rule=dataset.gate.rule,
-        confidence=dataset.gate.confidence,
-        max_differing_share=dataset.gate.max_differing_share,
-        differing_share=evaluation.differing_share(scores["candidate"], fitted),
-        manifest_sha256=manifest_sha256,
-        **provenance,
+        validation_window=(window.window, window.data_version),
         dagster_run_id=context.run.run_id,
+        mlflow_run_id=registered.mlflow_run_id,
     )
-    registry.log_evidence(registered, evidence)
-    pictures = {
-        "roc": curves(
-            {model: evaluation.roc(truth, of) for model, of in scores.items()},
-            title=f"ROC on {window.window}",
-            x="false positive rate",
-            y="true positive rate",
-        ),
-        "calibration": curves(
-            {model: evaluation.calibration(truth, of) for model, of in scores.items()},
-            title=f"Calibration on {window.window}",
-            x="mean predicted probability",
-            y="observed share",
-        ),
-    }
-    return evidence, importance, pictures
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "release").mkdir()
+        manifest_sha256 = trained.write_bundle(
+            folder / "release", validation, lineage=lineage, metrics=metrics, importance=importance
+        )
+        registry.log_bundle(registered, folder / "release")
+        score_table(dataset, validation, scores).to_parquet(folder / SCORES)
+        evidence = Evidence(
+            window=window.window,
+            data_version=window.data_version,
+            training_windows=versions,
+            training_rows=trained.training_rows,
+            validation_rows=len(validation),
+            candidate=Scored(version=registered.version, **metrics),
+            production=production,
+            gain=gain,
+            segments=segments,
+            known_cases=trained.known_cases(),
+            parity=parity(dataset, validation, truth, served=trained.served.score, fitted=trained.fitted),
+            row_milliseconds=trained.served.row_milliseconds(validation),
+            gate=dataset.gate,
+            scores_sha256=sha256_of(folder / SCORES),
+            manifest_sha256=manifest_sha256,
+            **provenance,
+            dagster_run_id=context.run.run_id,
+        )
+        registry.log_scores(registered, folder / SCORES)
+        registry.log_evidence(registered, evidence)
+    return evidence, importance, comparison_pictures(window.window, truth, scores, segments)
 
 
-def _gain(
-    dataset: Dataset, validation: pd.DataFrame, truth: evaluation.Truth, scores: Mapping[str, evaluation.Scores]
-) -> Gain:
-    """By how much the candidate's AUC is larger than production's, and how sure that is."""
-    keys = pd.factorize(validation[dataset.split_by], sort=True)[0]
-    found = auc_difference(truth, scores["candidate"], scores["production"], keys, level=dataset.gate.confidence)
-    low, high = (bound if math.isfinite(bound) else None for bound in (found.low, found.high))
-    return Gain(gain=found.gain, low=low, high=high, method=found.method, keys=found.keys)
+def _demand_inputs(released: Release, dataset: Dataset) -> None:
+    if lacking := missing_inputs(released.model, dataset):
+        raise NotComparable(
+            f"production needs {', '.join(lacking)}, which the contract no longer has so: it cannot be compared. A "
+            "contract without them needs a `name` and a state folder of its own"
+        )
 
 
 def _importance_table(importance: Mapping[str, float]) -> dg.MetadataValue:

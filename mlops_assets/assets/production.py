@@ -8,7 +8,8 @@ from mlops_assets.adapters.ledger import ProductionMoved, PromotionHeld, Request
 from mlops_assets.adapters.model_registry import EvidenceMissing, ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.checks.candidate import GATE
-from mlops_assets.domain.gate import Evidence, comparison, refusals
+from mlops_assets.domain.evidence import Evidence
+from mlops_assets.domain.gate import candidate_beats_production, refusals
 from serving.release import ReleaseInvalid
 
 
@@ -49,6 +50,8 @@ def production_model(
     except EvidenceMissing as error:
         raise dg.Failure(f"version {version} is not promoted: {error}", allow_retries=False) from error
     found = refusals(evidence, production_epoch=production.epoch if production else None)
+    if promoter.ledger.evidence(evidence.sha256) != evidence.to_json():
+        found.append("the ledger does not know its evidence")
     found += _failed_checks(context.instance, evidence)
     found += [str(hold)] if (hold := promoter.ledger.hold()) else []
     if found:
@@ -95,7 +98,9 @@ def _failed_checks(instance: dg.DagsterInstance, evidence: Evidence) -> list[str
 def _reason(evidence: Evidence) -> str:
     if evidence.production is None:
         return f"first model, AUC {evidence.candidate.auc:.4f} on {evidence.window}"
-    return f"{comparison(evidence)}, of version {evidence.production.version}, on {evidence.window}"
+    return (
+        f"{candidate_beats_production(evidence).said}, of version {evidence.production.version}, on {evidence.window}"
+    )
 
 
 def _materialized(version: int, epoch: int, reason: str, evidence: Evidence | None) -> dg.MaterializeResult[None]:

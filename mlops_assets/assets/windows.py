@@ -7,7 +7,8 @@ import dagster as dg
 from mlops_assets.adapters.landing.landed_window import Landing
 from mlops_assets.adapters.window_records import DataWindow, Intake
 from mlops_assets.adapters.window_store import WindowStore
-from mlops_assets.domain.dataset import Dataset, Feature
+from mlops_assets.domain.dataset import Dataset
+from mlops_assets.domain.feature import Feature
 from mlops_assets.domain.windows import WindowNameInvalid, WindowUnfit, missing_labels, window_name
 from mlops_assets.partitions import window_partitions
 

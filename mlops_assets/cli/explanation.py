@@ -25,7 +25,8 @@ from mlops_assets.cli.history import dagster_instance
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
-from mlops_assets.domain.gate import Evidence, refusals
+from mlops_assets.domain.evidence import Evidence
+from mlops_assets.domain.gate import refusals
 from mlops_assets.domain.windows import missing_labels, window_name
 from mlops_assets.jobs import training_job, window_job
 from mlops_assets.sensors.drift import answer_of

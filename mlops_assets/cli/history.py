@@ -14,7 +14,8 @@ from mlops_assets.adapters.event_log import evidence_of, newest_report, reported
 from mlops_assets.adapters.runs import UNFINISHED
 from mlops_assets.checks.drift import silent_features
 from mlops_assets.config import Settings
-from mlops_assets.domain.gate import Evidence, verdict
+from mlops_assets.domain.evidence import Evidence
+from mlops_assets.domain.gate import verdict
 from mlops_assets.jobs import training_job, window_job
 from mlops_assets.sensors.drift import answer_of
 

@@ -1,6 +1,6 @@
-"""`mlops init`: looks at a user's data and writes the draft of its contract.
+"""`mlops init`: looks at a user's data and writes the draft of its contract, and of a file of known cases beside it.
 
-Here belong the file that is written and what is said of it. What is guessed belongs to `mlops_assets.datasets`.
+Here belong the files that are written and what is said of it. What is guessed belongs to `mlops_assets.datasets`.
 """
 
 import re
@@ -14,6 +14,7 @@ from mlops_assets.datasets.drafting.draft import contract_text, printable
 from mlops_assets.datasets.drafting.drafted import Draft
 from mlops_assets.datasets.drafting.found_windows import FoundData, find_windows
 from mlops_assets.datasets.drafting.inference import draft_contract
+from mlops_assets.datasets.drafting.known_cases_draft import known_cases_text
 from mlops_assets.datasets.drafting.table_files import DataUnreadable
 
 
@@ -28,8 +29,10 @@ def init(path: Path, output: Path, console: Console) -> None:
     Raises:
         UserError: the data cannot be read, or the contract's file is there already or cannot be written.
     """
-    if output.exists():
-        raise UserError(f"{output} is there already; delete it, or name another with --output")
+    cases = output.with_name(f"{output.stem}.known_cases.toml")
+    for file in (output, cases):
+        if file.exists():
+            raise UserError(f"{file} is there already; delete it, or name another with --output")
     try:
         found = find_windows(path)
         draft = draft_contract(found, _name(path.absolute(), found))
@@ -37,13 +40,18 @@ def init(path: Path, output: Path, console: Console) -> None:
         raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        with output.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(contract_text(draft, str(path)))
-    except OSError as error:
-        raise UserError(f"{output} cannot be written: {error.strerror}; name another with --output") from error
-    for line in _report(draft, found, path, output):
+    _write(cases, known_cases_text(draft))
+    _write(output, contract_text(draft, str(path), known_cases=cases.name))
+    for line in _report(draft, found, path, output, cases):
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        with file.open("x", encoding="utf-8", newline="\n") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}; name another with --output") from error
 
 
 def _name(path: Path, found: FoundData) -> str:
@@ -52,7 +60,7 @@ def _name(path: Path, found: FoundData) -> str:
     return named if re.match(r"[A-Za-z]", named) else found.landing.name
 
 
-def _report(draft: Draft, found: FoundData, path: Path, output: Path) -> list[str]:
+def _report(draft: Draft, found: FoundData, path: Path, output: Path, cases: Path) -> list[str]:
     windows = f"{len(found.windows)} window{'s' * (len(found.windows) > 1)}"
     looked_at = f" (looked at {', '.join(draft.windows)})" if len(draft.windows) < len(found.windows) else ""
     tables = f", tables {', '.join(draft.tables)}" if draft.tables else ""
@@ -67,7 +75,7 @@ def _report(draft: Draft, found: FoundData, path: Path, output: Path) -> list[st
         f"unsure of {len(unsure)}:",
         *(f"  - {line}" for line in unsure),
         "next:",
-        f"  1. read and correct {file}",
+        f"  1. read and correct {file}; write what must hold of every model into {shlex.quote(str(cases))}",
         f"  2. mlops check --dataset {file} --source {source}",
         f"  3. MLOPS_HOME=.{draft.name} mlops up --dataset {file} --source {source}",
     ]

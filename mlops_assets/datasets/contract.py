@@ -11,7 +11,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from mlops_assets.domain.dataset import Dataset, Drift, Feature, Gate, Limits, Retraining, Source, Training
+from mlops_assets.datasets.known_cases import KnownCasesInvalid, read_known_cases
+from mlops_assets.domain.dataset import Dataset, Drift, Gate, Limits, Retraining, Source, Training
+from mlops_assets.domain.feature import Feature
+from mlops_assets.domain.known_cases import KnownCase
 
 UNKNOWN_KEY = "Extra inputs are not permitted"
 """Pydantic's words."""
@@ -33,12 +36,26 @@ def read_dataset(path: Path) -> Dataset:
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"{path}: cannot be read: {error}") from error
     try:
-        return Dataset.model_validate(tomllib.loads(text))
+        read = tomllib.loads(text)
+        if "known_cases" in read:
+            read["known_cases"] = _known_cases(path, text, read["known_cases"])
+        return Dataset.model_validate(read)
     except tomllib.TOMLDecodeError as error:
         raise DatasetInvalid(f"{path}: is not TOML: {error}") from error
     except ValidationError as error:
         faults = [_fault(path, text, fault["loc"], fault["msg"]) for fault in error.errors()]
         raise DatasetInvalid("\n".join(faults)) from error
+
+
+def _known_cases(path: Path, text: str, name: object) -> list[KnownCase]:
+    """The cases of the file that a contract names, which lies where the contract does."""
+    if not isinstance(name, str):
+        line = line_of(text, ("known_cases",))
+        raise DatasetInvalid(f"{path}:{line}: known_cases: is the name of a file beside the contract")
+    try:
+        return read_known_cases(path.parent / name)
+    except KnownCasesInvalid as error:
+        raise DatasetInvalid(str(error)) from error
 
 
 def _fault(path: Path, text: str, location: tuple[int | str, ...], said: str) -> str:

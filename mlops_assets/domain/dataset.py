@@ -11,8 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FLOAT32_EXACT_INTEGER = 2**24
-"""Largest magnitude up to which every integer is exact in float32, which features are from the window on."""
+from mlops_assets.domain.feature import Feature
+from mlops_assets.domain.known_cases import KnownCase, unfit
 
 NULL_TEXTS = ("", "na", "n/a", "nan", "null", "none")
 """What stands for null in a CSV file and in a label, in lower case."""
@@ -21,7 +21,6 @@ SCORES = "prediction"
 """Column of a model's scores beside the features where drift is measured; no column of a window has its name."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 # Evidently's distances: they grow with drift. Its statistical tests give p-values, which fall with it.
 NumericMethod = Literal["wasserstein", "jensenshannon", "kl_div", "psi", "hellinger", "ed"]
@@ -30,45 +29,6 @@ CategoryMethod = Literal["jensenshannon", "kl_div", "psi", "hellinger"]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Feature(_Strict):
-    """One input of the model, known at the time of the prediction."""
-
-    type: Literal["float", "integer", "boolean", "category"]
-    description: str = ""
-    unit: str | None = None
-    nullable: bool = False
-    range: tuple[Finite, Finite] | None = None
-    """Smallest and largest allowed value of a number, both included."""
-    categories: tuple[str, ...] = ()
-    """The allowed values of a category, in the order of their codes."""
-    new_categories: Literal["quarantine", "as_missing"] = "quarantine"
-    """What becomes of a value that `categories` does not name: its row is set aside, or it is read as missing."""
-
-    @property
-    def described(self) -> str:
-        """The description with its unit."""
-        return f"{self.description} [{self.unit}]" if self.unit else self.description
-
-    @model_validator(mode="after")
-    def _fits_its_type(self) -> Self:
-        if self.type == "category":
-            if not self.categories:
-                raise ValueError('a feature of type "category" needs `categories`, the list of its allowed values')
-            if len(set(self.categories)) != len(self.categories):
-                raise ValueError("`categories` names a value twice")
-            if self.new_categories == "as_missing" and not self.nullable:
-                raise ValueError('`new_categories = "as_missing"` reads new values as null: it needs `nullable = true`')
-        elif self.categories or self.new_categories != "quarantine":
-            raise ValueError(
-                f'`categories` and `new_categories` are for the type "category"; this feature is of type "{self.type}"'
-            )
-        if self.range is not None and self.type not in ("float", "integer"):
-            raise ValueError(f'`range` is for numbers; this feature is of type "{self.type}"')
-        if self.range is not None and self.range[0] > self.range[1]:
-            raise ValueError(f"`range` is [smallest, largest]; {self.range[0]} is larger than {self.range[1]}")
-        return self
 
 
 class Limits(_Strict):
@@ -174,8 +134,16 @@ class Gate(_Strict):
     """Whether the interval of the difference must lie above zero too, or `min_gain` alone decides."""
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     """Level of that interval, which has two sides: at 0.95, equal models are promoted in 2.5 of 100 cases at most."""
+    segment_margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """In no segment may the candidate's AUC be worse by this; that it is not must be shown, as `confidence` says."""
+    segment_min_rows: Annotated[int, Field(ge=10)] = 200
+    """A segment with fewer validation rows is not compared."""
+    max_calibration_error: Share = 0.15
+    """How far probabilities may lie from observed shares, beyond what chance explains."""
     max_differing_share: Share = 0.001
     """Share of rows on which the exported model may differ from the fitted pipeline by more than 1e-6."""
+    max_row_milliseconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """What the exported model may take for one row."""
 
 
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")]
@@ -238,6 +206,14 @@ class Dataset(_Strict):
     retraining: Retraining = Retraining()
     training: Training = Training()
     gate: Gate = Gate()
+    known_cases: tuple[KnownCase, ...] = ()
+    """Rows whose scores must stay within bounds or in order; in the contract's file, the name of theirs."""
+
+    @model_validator(mode="after")
+    def _known_cases_fit(self) -> Self:
+        if faults := unfit(self.known_cases, self.features):
+            raise ValueError(f"`known_cases`: {'; '.join(faults)}")
+        return self
 
     @model_validator(mode="after")
     def _roles_are_apart(self) -> Self:
@@ -321,7 +297,7 @@ class Dataset(_Strict):
 
         Words (descriptions, units), limits and thresholds are not part of it: changing those changes no row.
         """
-        words = {"name", "description", "limits", "drift", "retraining", "training", "gate", "features"}
+        words = {"name", "description", "limits", "drift", "retraining", "training", "gate", "known_cases", "features"}
         asked = {"source": {"window_column", "updated_at"}}
         roles = self.model_dump_json(exclude={**dict.fromkeys(words, True), **asked})
         features = [

@@ -11,7 +11,8 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from mlops_assets.domain.dataset import FLOAT32_EXACT_INTEGER, Dataset, Feature
+from mlops_assets.domain.dataset import Dataset
+from mlops_assets.domain.feature import FLOAT32_EXACT_INTEGER, Feature
 from mlops_assets.domain.row_rules import Kind
 
 FAILURE_COLUMNS = ["column", "check", "failure_case", "index"]

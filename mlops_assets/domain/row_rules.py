@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mlops_assets.domain.dataset import FLOAT32_EXACT_INTEGER, NULL_TEXTS, Dataset, Feature
+from mlops_assets.domain.dataset import NULL_TEXTS, Dataset
+from mlops_assets.domain.feature import FLOAT32_EXACT_INTEGER, Feature
 from mlops_assets.domain.sql import literal, literals, quoted
 
 INTEGER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")

@@ -1,6 +1,7 @@
 """The loop as a user runs it: `mlops up` and `mlops demo` with real servers on loopback."""
 
 import json
+import shutil
 import signal
 import threading
 import time
@@ -77,6 +78,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """`mlops up`, ready; by the plain rule, for no gain on 500 rows of six days is sure."""
     folder = tmp_path_factory.mktemp("up")
     contract = folder / "flights.toml"
+    shutil.copy(FLIGHTS.with_name("flights_known_cases.toml"), contract.parent)
     contract.write_text(FLIGHTS.read_text().replace("[gate]\n", '[gate]\nrule = "plain"\n'))
     running = start(folder / "home", "up", "--dataset", str(contract))
     try:

@@ -12,7 +12,8 @@ from mlops_assets.cli.explanation import explanation_of
 from mlops_assets.cli.ledger import roll_back
 from mlops_assets.cli.state import MARK
 from mlops_assets.definitions import build_definitions
-from mlops_assets.domain.gate import Evidence
+from mlops_assets.domain.evidence import Evidence
+from mlops_assets.domain.gate import CHECKS
 from serving.release import ReleaseInvalid
 from tests.integration.conftest import CONTRACT, Loop, failure_message
 
@@ -65,7 +66,7 @@ def test_a_better_candidate_replaces_production(loop: Loop) -> None:
 
     (drift,) = [e for e in report.get_asset_materialization_events() if e.asset_key == dg.AssetKey("drift_report")]
     assert drift.materialization.metadata["decision"].value == "trained"
-    assert verdicts(result) == {"candidate_beats_production": True, "served_artifact_matches": True}
+    assert verdicts(result) == dict.fromkeys(CHECKS, True)
     assert materialized(result) == {"candidate_model", "production_model"}
     assert loop.served_version() == 2
     assert {version.version: version.status for version in loop.registry.versions()} == {1: "archived", 2: "production"}
@@ -147,6 +148,24 @@ def test_evidence_that_was_edited_is_not_believed(loop: Loop) -> None:
     result = loop.promote_by_hand()
 
     assert "is not the one that the gate wrote" in failure_message(result)
+    assert loop.served_version() == 1
+
+
+def test_evidence_whose_tag_was_edited_with_it_is_not_believed(loop: Loop) -> None:
+    """In MLflow both can be written by the same hand, and fit each other; the ledger knows what was seen."""
+    promoted_first(loop)
+    refused_second(loop)
+    evidence = loop.registry.evidence(2)
+    better = evidence.model_copy(update={"candidate": evidence.candidate.model_copy(update={"auc": 0.999})})
+    _overwrite_evidence(loop, better)
+    loop.registry._client().set_model_version_tag("small", "2", "evidence_sha256", better.sha256)
+    for spec in GATE:
+        loop.instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=spec.asset_key, check_name=spec.name, passed=True, metadata={"evidence_sha256": better.sha256}
+            )
+        )
+    assert "the ledger does not know its evidence" in failure_message(loop.promote_by_hand())
     assert loop.served_version() == 1
 
 

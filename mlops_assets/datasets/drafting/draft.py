@@ -14,12 +14,13 @@ NO_FEATURE = "... feature"
 LINE_LENGTH = 110
 
 
-def contract_text(draft: Draft, data: str) -> str:
+def contract_text(draft: Draft, data: str, *, known_cases: str | None = None) -> str:
     """The contract's file.
 
     Args:
         draft: What was guessed.
         data: Where the data is, as the user wrote it.
+        known_cases: Name of the file of known cases beside it.
     """
     lines = [
         _comment(f"Drafted by `mlops init {data}` from {draft.rows} rows in {', '.join(draft.windows)}."),
@@ -33,6 +34,8 @@ def contract_text(draft: Draft, data: str) -> str:
         lines += _assigned("target_values", toml_list(draft.target_values), draft.target_values_choice)
     lines += [*_text("row_id", draft.row_id), *_text("split_by", draft.split_by)]
     lines += [*_text("entity_key", draft.entity_key), *_text("event_time", draft.event_time)]
+    if known_cases:
+        lines.append(f"known_cases = {toml_text(known_cases)}")
     if draft.tables:
         lines += ["", "[source]", *_assigned("tables", toml_list(draft.tables), draft.first)]
         lines += [*_text("key", draft.key), *_text("labels", draft.labels)]
@@ -72,13 +75,14 @@ def toml_number(number: float) -> str:
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
 
 
+def toml_key(name: str) -> str:
+    """A name as TOML takes it for a key."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_text(name)
+
+
 def printable(text: str) -> str:
     """A text in one line, with escapes for what cannot be shown."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_text(name)
 
 
 def _comment(text: str) -> str:
@@ -102,7 +106,7 @@ def _text(key: str, choice: Choice) -> list[str]:
 
 def _feature(drafted: DraftFeature) -> list[str]:
     feature = drafted.feature
-    lines = [_comment(drafted.because), f"[features.{_key(drafted.name)}]"]
+    lines = [_comment(drafted.because), f"[features.{toml_key(drafted.name)}]"]
     values = {"type": toml_text(feature.type), "nullable": "true" if feature.nullable else None}
     if feature.range is not None:
         values["range"] = f"[{', '.join(map(toml_number, feature.range))}]"

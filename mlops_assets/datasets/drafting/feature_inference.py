@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from mlops_assets.datasets.drafting.columns import Column
 from mlops_assets.datasets.drafting.facts import MOST_VALUES
-from mlops_assets.domain.dataset import FLOAT32_EXACT_INTEGER, Feature
+from mlops_assets.domain.feature import FLOAT32_EXACT_INTEGER, Feature
 
 TELLS_TARGET = 0.99
 MOST_CATEGORIES_SHARE = 0.5

@@ -258,3 +258,12 @@ def test_what_was_production_at_a_time_is_known(ledger: Ledger, monkeypatch: pyt
     found = ledger.production_at(elsewhere)
     assert found is not None
     assert found.epoch == 2
+
+
+def test_evidence_is_kept_as_it_was_written(ledger: Ledger, url: str) -> None:
+    """By its hash; another record under the same hash does not replace it."""
+    assert ledger.evidence(SHA) is None
+    ledger.keep_evidence(SHA, '{"auc": 0.1}')
+    ledger.keep_evidence(SHA, '{"auc": 0.9}')
+    assert Ledger(url).evidence(SHA) == '{"auc": 0.1}'
+    assert ledger.evidence("1" * 64) is None

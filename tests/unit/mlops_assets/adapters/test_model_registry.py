@@ -21,9 +21,11 @@ from mlops_assets.adapters.model_registry import (
     VersionSummary,
 )
 from mlops_assets.domain.candidate import train
-from mlops_assets.domain.gate import Evidence, Scored
+from mlops_assets.domain.dataset import Gate
+from mlops_assets.domain.evidence import Evidence, Scored
 from serving import release
 from tests.unit.mlops_assets.small_bundles import small_bundle
+from tests.unit.mlops_assets.small_evidence import small_evidence
 from tests.unit.mlops_assets.small_windows import as_drawn, small_dataset, small_frame
 
 
@@ -80,22 +82,8 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
 
 def evidence_of(version: int) -> Evidence:
     """What a gate saw of a version."""
-    return Evidence(
-        window="2013-02",
-        data_version="abc",
-        training_windows={"2013-02": "abc", "2013-01": "abb"},
-        training_rows=300,
-        validation_rows=100,
-        candidate=Scored(version=version, auc=0.1 + 0.2, log_loss=1 / 3, brier=1e-17),
-        production=None,
-        min_gain=0.01,
-        max_differing_share=0.001,
-        differing_share=0.0,
-        manifest_sha256="0" * 64,
-        code_sha256="1" * 64,
-        lock_sha256="2" * 64,
-        dagster_run_id="run",
-    )
+    scored = Scored(version=version, auc=0.1 + 0.2, log_loss=1 / 3, brier=1e-17, calibration_error=0.0)
+    return small_evidence(candidate=scored)
 
 
 def test_before_the_first_candidate_there_is_none(flow: Mlflow) -> None:
@@ -175,7 +163,7 @@ def test_an_edited_evidence_tag_is_refused(flow: Mlflow) -> None:
     """Anyone can edit a tag in MLflow's pages."""
     candidate = flow.bare()
     flow.registry.log_evidence(candidate, evidence_of(candidate.version))
-    other = evidence_of(candidate.version).model_copy(update={"min_gain": 0.0})
+    other = evidence_of(candidate.version).model_copy(update={"gate": Gate(min_gain=0.0)})
     flow.client.set_model_version_tag("small", str(candidate.version), EVIDENCE_TAG, other.sha256)
     with pytest.raises(EvidenceMissing, match="is not the one that the gate wrote"):
         flow.registry.evidence(candidate.version)
@@ -184,7 +172,10 @@ def test_an_edited_evidence_tag_is_refused(flow: Mlflow) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (evidence_of(1).model_copy(update={"min_gain": 0.0}).to_json(), "is not the one that the gate wrote"),
+        (
+            evidence_of(1).model_copy(update={"gate": Gate(min_gain=0.0)}).to_json(),
+            "is not the one that the gate wrote",
+        ),
         ("{}", "cannot be read"),
         ("not JSON", "cannot be read"),
         ("", "cannot be read"),

@@ -29,6 +29,25 @@ def test_a_contract_is_written_and_the_next_steps_are_said(tmp_path: Path) -> No
     assert f"mlops up --dataset {output} --source '{tmp_path / 'my loans'}'" in said
 
 
+def test_known_cases_are_drafted_and_hold_for_the_contract(tmp_path: Path) -> None:
+    """An example that every model passes, on a row that the service would answer."""
+    file = write(tmp_path / "loans.csv", cases())
+    said = said_of(file, tmp_path / "mine.toml")
+    (case,) = read_dataset(tmp_path / "mine.toml").known_cases
+    assert (case.at_least, case.at_most) == (0.0, 1.0)
+    assert str(tmp_path / "mine.known_cases.toml") in said
+
+
+@pytest.mark.parametrize("name", ["mine.toml", "mine.known_cases.toml"])
+def test_neither_file_is_overwritten(tmp_path: Path, name: str) -> None:
+    """And no other is left half done."""
+    file = write(tmp_path / "loans.csv", cases())
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=f"{name} is there already"):
+        said_of(file, tmp_path / "mine.toml")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["loans.csv", name])
+
+
 def test_windows_land_in_the_folder_of_a_single_file(tmp_path: Path) -> None:
     file = write(tmp_path / "loans" / "2024-01.parquet", cases())
     said = said_of(file, tmp_path / "dataset.toml")
@@ -39,15 +58,6 @@ def test_windows_land_in_the_folder_of_a_single_file(tmp_path: Path) -> None:
 def test_a_missing_target_is_said(tmp_path: Path) -> None:
     file = write(tmp_path / "loans.csv", {name: values for name, values in cases().items() if name != "late"})
     assert "target: no column with two values found; name it" in said_of(file, tmp_path / "dataset.toml")
-
-
-def test_an_existing_contract_is_never_overwritten(tmp_path: Path) -> None:
-    file = write(tmp_path / "loans.csv", cases())
-    output = tmp_path / "dataset.toml"
-    output.write_text("mine")
-    with pytest.raises(UserError, match="is there already"):
-        said_of(file, output)
-    assert output.read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["nothing", "notes.txt", "empty.csv"])

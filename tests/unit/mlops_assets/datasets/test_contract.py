@@ -205,7 +205,7 @@ def test_a_place_that_does_not_stand_there_is_that_of_the_table_above(
 )
 def test_a_fault_is_told_at_its_line_with_what_was_meant(tmp_path: Path, line: str, instead: str, said: str) -> None:
     """In a contract of 200 lines, "extra inputs" in line 1 helps nobody."""
-    text = FLIGHTS.read_text()
+    text = FLIGHTS.read_text().replace('known_cases = "flights_known_cases.toml"', "")
     contract = tmp_path / "dataset.toml"
     contract.write_text(text.replace(line, instead, 1))
     number = text[: text.index(line)].count("\n") + 1

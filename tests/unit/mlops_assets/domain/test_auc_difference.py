@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from mlops_assets.domain.auc_difference import Keys, auc_difference
-from mlops_assets.domain.evaluation import Scores, Truth
+from mlops_assets.domain.auc_difference import auc_difference, clustered_difference
+from mlops_assets.domain.evaluation import Keys, Scores, Truth
 
 # Albumin, total protein and Kaplan-Gordon score of 43 patients, and whether surgery helped: DeLong et al. (1988).
 PATIENTS = """
@@ -161,3 +161,28 @@ def test_five_keys_are_the_fewest_that_give_bounds() -> None:
     found = auc_difference(truth, first, second, keys, level=0.95)
     assert (found.keys, found.method) == (5, "bootstrap")
     assert -1 < found.low < found.high < 1
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 200))
+def test_the_clustered_error_of_rows_that_share_nothing_is_delongs(seed: int, pairs: int) -> None:
+    """But for how few rows are accounted for: DeLong's divides by each outcome's rows less one."""
+    truth, first, second, _ = two_models(2 * pairs, np.random.default_rng(seed))
+    if min(truth.sum(), (~truth).sum()) < 2:
+        return
+    gain, error = clustered_difference(truth, first, second, own_keys(truth))
+    found = auc_difference(truth, first, second, own_keys(truth), level=0.95)
+    assert gain == pytest.approx(found.gain, abs=1e-12)
+    few = min(truth.sum(), (~truth).sum())
+    assert (found.high - found.low) / 2 / norm.ppf(0.975) == pytest.approx(error, rel=1.2 / few, abs=1e-12)
+
+
+@pytest.mark.parametrize("rows_a_key", [5, 50])
+def test_the_clustered_error_is_how_far_the_difference_strays(rows_a_key: int) -> None:
+    """Counted over draws, of rows that share much."""
+    drawn = [
+        clustered_difference(*two_models(1_000, np.random.default_rng([seed, 7]), rows_a_key=rows_a_key, shared=1.0))
+        for seed in range(300)
+    ]
+    gains, errors = np.array(drawn).T
+    assert float(np.sqrt(np.mean(errors**2))) == pytest.approx(float(gains.std()), rel=0.15)

@@ -10,7 +10,8 @@ from mlops_assets.domain.evaluation import (
     Scores,
     Truth,
     calibration,
-    differing_share,
+    calibration_error,
+    differing,
     evaluate,
     roc,
 )
@@ -83,14 +84,50 @@ def test_calibration_shows_observed_over_predicted() -> None:
     assert curve.y.tolist() == pytest.approx([0.75])
 
 
+@pytest.mark.parametrize(("shift", "error"), [(0.0, 0.0), (0.1, 0.1), (-0.2, 0.2)])
+def test_the_calibration_error_is_how_far_probabilities_lie_off(shift: float, error: float) -> None:
+    """In the unit of a probability, whichever side it is on."""
+    chance = np.random.default_rng(0)
+    probability = chance.uniform(0.25, 0.75, 200_000)
+    truth = chance.random(200_000) < probability
+    assert calibration_error(truth, probability + shift, np.arange(200_000)) == pytest.approx(error, abs=0.01)
+
+
+@pytest.mark.parametrize(("rows_a_key", "shared"), [(1, 0.0), (15, 0.25)])
+def test_few_rows_do_not_look_badly_calibrated_for_being_few(rows_a_key: int, shared: float) -> None:
+    """Of 150 rows in ten bins, observed shares lie 0.12 off by chance alone; the mean over trials must not.
+
+    Nor where ten days of shared weather move them further, which rows taken for independent do not account for.
+    """
+    chance, keys = np.random.default_rng(1), np.arange(150) // rows_a_key
+    squares: dict[str, list[float]] = {"by key": [], "by row": []}
+    for _ in range(400):
+        probability = chance.uniform(0.3, 0.7, 150)
+        weather = chance.uniform(-shared, shared, keys[-1] + 1)[keys]
+        truth = chance.random(150) < probability + weather
+        squares["by key"].append(calibration_error(truth, probability, keys) ** 2)
+        squares["by row"].append(calibration_error(truth, probability, np.arange(150)) ** 2)
+    by_key, by_row = (float(np.sqrt(np.mean(found))) for found in squares.values())
+    assert by_key < 0.07
+    assert by_row >= by_key if rows_a_key == 1 else by_row > 1.2 * by_key
+
+
+@given(SCORED, st.integers(1, 5))
+def test_the_calibration_error_is_a_share(scored: list[tuple[bool, float]], rows_a_key: int) -> None:
+    """Whatever the rows: a NaN would stop the evidence from being written."""
+    truth, scores = of(scored)
+    assert 0 <= calibration_error(truth, scores, np.arange(len(truth)) // rows_a_key) <= 1
+
+
 def test_scores_further_apart_than_the_tolerance_differ() -> None:
     """The share of such rows is what the gate allows or refuses."""
     left = np.array([0.1, 0.2, 0.3, 0.4])
-    assert differing_share(left, left + np.array([0, 5e-7, 2e-6, 0.5])) == 0.5
-    assert differing_share(left, left + 0.05, tolerance=0.1) == 0.0
+    assert differing(left, left + np.array([0, 5e-7, 2e-6, 0.5])).tolist() == [False, False, True, True]
+    assert not differing(left, left + 0.05, tolerance=0.1).any()
 
 
 def test_a_score_that_is_not_a_number_differs_from_everything() -> None:
     """A model that answers NaN must not pass for one that agrees, even with a NaN."""
     nan = float("nan")
-    assert differing_share(np.array([nan, 0.5, nan, 0.5]), np.array([0.5, nan, nan, 0.5])) == 0.75
+    found = differing(np.array([nan, 0.5, nan, 0.5]), np.array([0.5, nan, nan, 0.5]))
+    assert found.tolist() == [True, True, True, False]

@@ -4,7 +4,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from mlops_assets.domain.dataset import Dataset, Feature
+from mlops_assets.domain.dataset import Dataset
+from mlops_assets.domain.feature import Feature
 from mlops_assets.domain.row_rules import read_feature, read_label, read_text, read_time, row_rules
 from mlops_assets.domain.sql import literal
 from tests.unit.mlops_assets.small_windows import small_contract, small_dataset
