@@ -136,7 +136,7 @@ class Gate(_Strict):
     """Level of that interval, which has two sides: at 0.95, equal models are promoted in 2.5 of 100 cases at most."""
     segment_margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """In no segment may the candidate's AUC be worse by this; that it is not must be shown, as `confidence` says."""
-    segment_min_rows: Annotated[int, Field(ge=10)] = 200
+    segment_min_rows: Annotated[int, Field(ge=10)] = 500
     """A segment with fewer validation rows is not compared."""
     max_calibration_error: Share = 0.15
     """How far probabilities may lie from observed shares, beyond what chance explains."""
