@@ -25,7 +25,7 @@ from rich.table import Table
 from scipy.stats import norm
 
 from mlops_assets.domain.auc_difference import auc_difference
-from mlops_assets.domain.dataset import Gate
+from mlops_assets.domain.dataset_tables import Gate
 from mlops_assets.domain.evaluation import Keys, Scores, Truth
 
 PAIRS = 1_000

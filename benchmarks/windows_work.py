@@ -15,7 +15,8 @@ import duckdb
 
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.window_store import WindowStore
-from mlops_assets.domain.dataset import Dataset, Limits
+from mlops_assets.domain.dataset import Dataset
+from mlops_assets.domain.dataset_tables import Limits
 from mlops_assets.domain.feature import Feature
 from mlops_assets.domain.sql import literal
 

@@ -12,10 +12,12 @@ from mlops_assets.checks.drift import no_feature_went_silent
 from mlops_assets.checks.service import service_answers_as_released
 from mlops_assets.checks.windows import window_checks
 from mlops_assets.config import Settings
-from mlops_assets.jobs import drift_job, training_job, window_job
+from mlops_assets.jobs import drift_job, promotion_job, training_job, window_job
 from mlops_assets.resources import resources
 from mlops_assets.schedules.drift import drift_schedule
+from mlops_assets.sensors.approval import approval_sensor
 from mlops_assets.sensors.drift import drift_sensor
+from mlops_assets.sensors.production import production_sensor
 from mlops_assets.sensors.service import service_sensor
 from mlops_assets.sensors.windows import window_sensor
 
@@ -25,8 +27,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[data_window, drift_report, realised_performance, candidate_model, production_model, prediction_service],
         asset_checks=[window_checks, no_feature_went_silent, service_answers_as_released],
-        jobs=[window_job, drift_job, training_job],
-        sensors=[window_sensor(settings), drift_sensor(settings), service_sensor(settings)],
+        jobs=[window_job, drift_job, training_job, promotion_job],
+        sensors=[
+            window_sensor(settings),
+            drift_sensor(settings),
+            approval_sensor(settings),
+            production_sensor(settings),
+            service_sensor(settings),
+        ],
         schedules=[drift_schedule(settings)],
         resources=resources(settings),
     )

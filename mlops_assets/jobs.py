@@ -23,3 +23,9 @@ training_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="A candidate is trained and compared; what the gate lets through becomes production.",
 )
+promotion_job = dg.define_asset_job(
+    "promotion_job",
+    selection=dg.AssetSelection.assets("production_model"),
+    executor_def=dg.in_process_executor,
+    description="What a person approved becomes production.",
+)

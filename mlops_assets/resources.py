@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_assets.adapters import model_registry
+from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.landed_window import Landing
 from mlops_assets.adapters.ledger import Ledger
@@ -69,6 +70,16 @@ class LedgerResource(dg.ConfigurableResource[Ledger]):
     def create_resource(self, context: dg.InitResourceContext) -> Ledger:  # noqa: ARG002
         """The ledger."""
         return Ledger(self.url)
+
+
+class ApprovalsResource(dg.ConfigurableResource[Approvals]):
+    """What persons were asked to let through, and said."""
+
+    url: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> Approvals:  # noqa: ARG002
+        """The requests and answers."""
+        return Approvals(self.url)
 
 
 class PromoterResource(dg.ConfigurableResource[Promoter]):
@@ -143,6 +154,7 @@ def resources(settings: Settings) -> dict[str, object]:
         "releases": releases,
         "registry": registry,
         "ledger": ledger,
+        "approvals": ApprovalsResource(url=settings.ledger_url),
         "promoter": PromoterResource(ledger=ledger, registry=registry, releases=releases),
         "service": ServiceResource(url=settings.service_url),
         "reports": ReportsResource(folder=str(settings.reports), url=settings.reports_url),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlops_assets.adapters.files import write_atomically
-from mlops_assets.domain.dataset import Drift
+from mlops_assets.domain.dataset_tables import Drift
 from mlops_assets.domain.drift_columns import ColumnDrift
 
 BODY = "<body>"

@@ -117,6 +117,7 @@ class Ledger:
     """The ledger in a SQL database."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self._engine = create_engine(url)
         with self._engine.begin() as connection:
             # Not create_all: it looks first, and fails where another process makes a table meanwhile.

@@ -27,6 +27,7 @@ EVIDENCE = "evidence.json"
 SCORES = "scores.parquet"
 """Both models' scores of the validation rows."""
 EVIDENCE_TAG = "evidence_sha256"
+APPROVAL, APPROVAL_BY, APPROVAL_REASON = "approval", "approval_by", "approval_reason"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 # The client's defaults are 120 s and 7 retries, which looks like a hang of minutes when the server is down.
@@ -247,6 +248,15 @@ class ModelRegistry:
     def set_status(self, version: int, status: Status) -> None:
         """Sets a version's tag `status`."""
         self._client().set_model_version_tag(self.model_name, str(version), "status", status)
+
+    def tags(self, version: int) -> dict[str, str]:
+        """A version's tags."""
+        return dict(self._version(version).tags)
+
+    def note_approval(self, version: int, approval: str, *, by: str = "", reason: str = "") -> None:
+        """Says with a version what was decided on it, or `pending`: a person may set that tag in MLflow's own page."""
+        for name, value in ((APPROVAL_BY, by), (APPROVAL_REASON, reason), (APPROVAL, approval)):
+            self._client().set_model_version_tag(self.model_name, str(version), name, value)
 
     def versions(self) -> list[VersionSummary]:
         """All versions, newest first."""

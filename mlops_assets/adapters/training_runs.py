@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from mlops_assets.adapters.runs import UNFINISHED
-from mlops_assets.domain.dataset import Retraining
+from mlops_assets.domain.dataset_tables import Retraining
 
 ANSWERS_TAG = "mlops/drift_report"
 """On a training that the loop started: the storage id of the report that it answers."""

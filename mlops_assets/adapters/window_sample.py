@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 
 from mlops_assets.adapters.table_files import write_parquet
-from mlops_assets.domain.dataset import MAX_SAMPLE_ROWS, Dataset
+from mlops_assets.domain.dataset import Dataset
+from mlops_assets.domain.dataset_tables import MAX_SAMPLE_ROWS
 from mlops_assets.domain.sql import literal, parquet_files, quoted
 from mlops_assets.domain.windows import SPLIT_COLUMN, TRAIN, VALIDATION, WindowCounts
 

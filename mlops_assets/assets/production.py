@@ -1,16 +1,24 @@
 """`production_model`: the version that serves, promoted only on evidence that it verifies itself."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import dagster as dg
 
+from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.ledger import ProductionMoved, PromotionHeld, Request
 from mlops_assets.adapters.model_registry import EvidenceMissing, ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.checks.candidate import GATE
+from mlops_assets.domain.approval import ApprovalAnswer, void, waiting
+from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.evidence import Evidence
 from mlops_assets.domain.gate import candidate_beats_production, refusals
 from serving.release import ReleaseInvalid
+
+ACTOR = "dagster:production_model"
+LOOKED_BACK = 100
+"""Evaluations of a check among which that of a candidate is looked for: another may have been judged since."""
 
 
 @dg.asset(
@@ -23,24 +31,27 @@ from serving.release import ReleaseInvalid
 )
 def production_model(
     context: dg.AssetExecutionContext,
+    dataset: dg.ResourceParam[Dataset],
     registry: dg.ResourceParam[ModelRegistry],
     promoter: dg.ResourceParam[Promoter],
+    approvals: dg.ResourceParam[Approvals],
 ) -> Iterator[dg.MaterializeResult[None]]:
     """The run's candidate becomes production: ledger, release, alias, pointer, in this order and exactly once.
 
     It asks the gate again with the stored evidence, so no selection of assets or checks walks around it. After a
-    refusal in the same run it is skipped. Asked for by hand it takes the newest candidate, and fails with what is
-    missing where its evidence does not allow a promotion.
+    refusal in the same run it is skipped. Asked for by hand it takes the version that was approved, or the newest
+    candidate, and fails with what is missing where its evidence does not allow a promotion.
     """
     promoter.reconcile()
     if put_back := promoter.put_alias_back():
         context.log.warning(put_back)
     # The run's own candidate, and not the newest: another window's may have been registered meanwhile.
     own = registry.candidate_of({context.run.run_id, context.run.parent_run_id, context.run.root_run_id} - {None})
-    version = own or registry.candidate_version()
+    version = own or _approved_version(approvals) or registry.candidate_version()
     if version is None:
         raise dg.Failure("there is no candidate: materialize candidate_model first", allow_retries=False)
     production = promoter.ledger.production()
+    epoch = production.epoch if production else None
     if production is not None and production.model_version == version:
         context.log.info(f"version {version} is production already")
         yield _materialized(version, production.epoch, production.reason, None)
@@ -49,24 +60,29 @@ def production_model(
         evidence = registry.evidence(version)
     except EvidenceMissing as error:
         raise dg.Failure(f"version {version} is not promoted: {error}", allow_retries=False) from error
-    found = refusals(evidence, production_epoch=production.epoch if production else None)
+    found = refusals(evidence, production_epoch=epoch)
     if promoter.ledger.evidence(evidence.sha256) != evidence.to_json():
         found.append("the ledger does not know its evidence")
     found += _failed_checks(context.instance, evidence)
     found += [str(hold)] if (hold := promoter.ledger.hold()) else []
+    approval = None
+    if not found and dataset.promotion.mode == "approval":
+        approval = _approval(approvals, registry, evidence, dataset, epoch)
+        found += [approval.lacking] if approval.lacking else []
     if found:
         refusal = f"version {version} is not promoted: {'; '.join(found)}"
         if own is None:
             raise dg.Failure(refusal, allow_retries=False)
         context.log.info(refusal)
         return
-    reason = _reason(evidence)
+    answer = approval.answer if approval else None
+    reason = _reason(evidence, answer)
     try:
         promotion = promoter.promote(
             Request(
                 model_version=version,
                 expected_epoch=evidence.production.epoch if evidence.production else None,
-                actor="dagster:production_model",
+                actor=f"{ACTOR}, approved by {answer.actor}" if answer else ACTOR,
                 reason=reason,
                 manifest_sha256=evidence.manifest_sha256,
                 evidence_sha256=evidence.sha256,
@@ -75,18 +91,57 @@ def production_model(
         )
     except (ProductionMoved, PromotionHeld, ReleaseInvalid) as error:
         raise dg.Failure(f"version {version} is not promoted: {error}", allow_retries=False) from error
-    yield _materialized(version, promotion.epoch, reason, evidence)
+    yield _materialized(version, promotion.epoch, reason, evidence, answer)
+
+
+@dataclass(frozen=True)
+class _Approval:
+    """What a person said of a candidate, or why that is not enough."""
+
+    lacking: str | None
+    answer: ApprovalAnswer | None = None
+
+
+def _approved_version(approvals: Approvals) -> int | None:
+    newest = approvals.newest()
+    return newest[0].model_version if newest and newest[1] and newest[1].answer == "approved" else None
+
+
+def _approval(
+    approvals: Approvals, registry: ModelRegistry, evidence: Evidence, dataset: Dataset, epoch: int | None
+) -> _Approval:
+    """The approval of this very evidence in place of this production; asks for one where nobody has answered."""
+    version = evidence.candidate.version
+    request, answer = approvals.newest(version) or (None, None)
+    if request is not None and answer is not None and answer.answer != "void":
+        stale = void(request, now=answer.at, production_epoch=epoch, evidence_sha256=evidence.sha256)
+        if stale is None:
+            rejected = f"{answer.actor} rejected it: {answer.reason}" if answer.answer == "rejected" else None
+            return _Approval(rejected, answer)
+    if request is None or answer is not None:
+        # Before it is asked: what the tag said of an earlier request must not answer this one.
+        registry.note_approval(version, "pending")
+    asked = approvals.ask(
+        model_version=version,
+        evidence_sha256=evidence.sha256,
+        expected_epoch=epoch,
+        comparison=candidate_beats_production(evidence).said,
+        expires_hours=dataset.promotion.expires_hours,
+    )
+    return _Approval(waiting(asked))
 
 
 def _failed_checks(instance: dg.DagsterInstance, evidence: Evidence) -> list[str]:
     """Checks of the gate that Dagster does not know as passed, at severity ERROR, on this very evidence."""
     found = []
     for spec in GATE:
-        record = instance.event_log_storage.get_latest_asset_check_execution_by_key([spec.key]).get(spec.key)
-        evaluation = record.evaluation if record else None
-        if evaluation is None:
+        records = instance.event_log_storage.get_asset_check_execution_history(spec.key, limit=LOOKED_BACK)
+        evaluations = [record.evaluation for record in records if record.evaluation]
+        own = dg.MetadataValue.text(evidence.sha256)
+        evaluation = next((one for one in evaluations if one.metadata.get("evidence_sha256") == own), None)
+        if not evaluations:
             found.append(f"the check {spec.name} never ran")
-        elif evaluation.metadata.get("evidence_sha256") != dg.MetadataValue.text(evidence.sha256):
+        elif evaluation is None:
             found.append(f"the check {spec.name} judged other evidence")
         elif not evaluation.passed:
             found.append(f"the check {spec.name} failed")
@@ -95,15 +150,17 @@ def _failed_checks(instance: dg.DagsterInstance, evidence: Evidence) -> list[str
     return found
 
 
-def _reason(evidence: Evidence) -> str:
+def _reason(evidence: Evidence, answer: ApprovalAnswer | None) -> str:
+    approved = f"; approved: {answer.reason}" if answer else ""
     if evidence.production is None:
-        return f"first model, AUC {evidence.candidate.auc:.4f} on {evidence.window}"
-    return (
-        f"{candidate_beats_production(evidence).said}, of version {evidence.production.version}, on {evidence.window}"
-    )
+        return f"first model, AUC {evidence.candidate.auc:.4f} on {evidence.window}{approved}"
+    said = candidate_beats_production(evidence).said
+    return f"{said}, of version {evidence.production.version}, on {evidence.window}{approved}"
 
 
-def _materialized(version: int, epoch: int, reason: str, evidence: Evidence | None) -> dg.MaterializeResult[None]:
+def _materialized(
+    version: int, epoch: int, reason: str, evidence: Evidence | None, answer: ApprovalAnswer | None = None
+) -> dg.MaterializeResult[None]:
     metadata: dict[str, dg.MetadataValue] = {
         "model_version": dg.MetadataValue.int(version),
         "epoch": dg.MetadataValue.int(epoch),
@@ -113,4 +170,8 @@ def _materialized(version: int, epoch: int, reason: str, evidence: Evidence | No
         metadata["window"] = dg.MetadataValue.text(evidence.window)
         metadata["auc"] = dg.MetadataValue.float(evidence.candidate.auc)
         metadata["evidence_sha256"] = dg.MetadataValue.text(evidence.sha256)
+    if answer is not None:
+        metadata["approved_by"] = dg.MetadataValue.text(answer.actor)
+        metadata["approved_at"] = dg.MetadataValue.text(answer.at.isoformat(timespec="seconds"))
+        metadata["approved_because"] = dg.MetadataValue.text(answer.reason)
     return dg.MaterializeResult(data_version=dg.DataVersion(f"{version}-{epoch}"), metadata=metadata)

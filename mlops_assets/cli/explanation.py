@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
+from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.event_log import evidence_of, newest_report, reported_value
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.landed_window import SourceDown
@@ -25,6 +26,7 @@ from mlops_assets.cli.history import dagster_instance
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
+from mlops_assets.domain.approval import waiting
 from mlops_assets.domain.evidence import Evidence
 from mlops_assets.domain.gate import refusals
 from mlops_assets.domain.windows import missing_labels, window_name
@@ -62,10 +64,12 @@ def read_explanation(settings: Settings, window: str) -> Explanation:
     windows = WindowStore(settings.windows, read_dataset(settings.dataset))
     with dagster_instance(settings) as instance:
         _demand_known(settings, instance, windows, window_name(window))
-        return explanation_of(instance, windows, Ledger(settings.ledger_url), window)
+        return explanation_of(instance, windows, Ledger(settings.ledger_url), Approvals(settings.ledger_url), window)
 
 
-def explanation_of(instance: dg.DagsterInstance, windows: WindowStore, ledger: Ledger, window: str) -> Explanation:
+def explanation_of(
+    instance: dg.DagsterInstance, windows: WindowStore, ledger: Ledger, approvals: Approvals, window: str
+) -> Explanation:
     """The same of a window that is known."""
     report = newest_report(instance, "drift_report", window)
     run, candidate = _training(instance, window, report)
@@ -82,7 +86,7 @@ def explanation_of(instance: dg.DagsterInstance, windows: WindowStore, ledger: L
         "training": _as_said(instance, run, candidate, report) if run or candidate else None,
         "candidate": evidence.model_dump(mode="json") if evidence else None,
         "checks": _checks(instance, judged_in) if judged_in else [],
-        "outcome": _outcome(instance, ledger, run, evidence) if run or candidate else None,
+        "outcome": _outcome(instance, ledger, approvals, run, evidence) if run or candidate else None,
     }
 
 
@@ -274,7 +278,11 @@ def _checks(instance: dg.DagsterInstance, run_id: str) -> list[Explanation]:
 
 
 def _outcome(
-    instance: dg.DagsterInstance, ledger: Ledger, run: dg.DagsterRun | None, evidence: Evidence | None
+    instance: dg.DagsterInstance,
+    ledger: Ledger,
+    approvals: Approvals,
+    run: dg.DagsterRun | None,
+    evidence: Evidence | None,
 ) -> Explanation:
     """What became of a training: promoted, refused, failed or running, and why."""
     version = evidence.candidate.version if evidence else None
@@ -295,10 +303,19 @@ def _outcome(
         return {**outcome, "verdict": "failed", "why": [_failure(instance, run) or "it was stopped"]}
     if evidence is None:
         return {**outcome, "why": ["no candidate came of it; the gate's checks say why"]}
-    found = refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None)
-    hold = ledger.hold()
-    passed = str(hold) if hold else "production moved while it was trained, so the comparison was stale"
-    return {**outcome, "why": found or [passed]}
+    if found := refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None):
+        return {**outcome, "why": found}
+    return {**outcome, "verdict": "passed", "why": [_held_back(ledger, approvals, evidence)]}
+
+
+def _held_back(ledger: Ledger, approvals: Approvals, evidence: Evidence) -> str:
+    """Why a candidate that passed the gate is not production."""
+    if (hold := ledger.hold()) is not None:
+        return str(hold)
+    request, answer = approvals.newest(evidence.candidate.version) or (None, None)
+    if request is not None and request.evidence_sha256 == evidence.sha256:
+        return waiting(request) if answer is None else f"{answer.answer} by {answer.actor}: {answer.reason}"
+    return "production moved while it was trained, so the comparison was stale"
 
 
 def _time(seconds: float) -> str:

@@ -15,7 +15,7 @@ from mlops_assets.adapters.runs import UNFINISHED
 from mlops_assets.checks.drift import silent_features
 from mlops_assets.config import Settings
 from mlops_assets.domain.evidence import Evidence
-from mlops_assets.domain.gate import verdict
+from mlops_assets.domain.gate import refusals, verdict
 from mlops_assets.jobs import training_job, window_job
 from mlops_assets.sensors.drift import answer_of
 
@@ -36,7 +36,8 @@ class WindowHistory:
     candidate_auc: float | None = None
     production_auc: float | None = None
     verdict: str | None = None
-    """promoted, refused, undecided (refused, for more rows may show its gain), unfit (the window itself), or failed."""
+    """promoted, passed (the gate, and waits for approval, or for a hold to be lifted), refused, undecided (refused, for
+    more rows may show its gain), unfit (the window itself), or failed."""
     fault: str | None = None
     waits_for: str | None = None
     """The labels that its training waits for."""
@@ -51,7 +52,7 @@ class WindowHistory:
     @property
     def handled(self) -> bool:
         """Whether the loop has done with it all that there is to do."""
-        done = self.verdict in ("promoted", "refused", "undecided", "unfit") or (
+        done = self.verdict in ("promoted", "passed", "refused", "undecided", "unfit") or (
             self.decision is not None and not self.trains
         )
         return self.running is None and done
@@ -126,7 +127,7 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
     if version in promoted:
         outcome = "promoted"
     elif running is None:
-        outcome = _refusal(evidence) if ended and ended.status == dg.DagsterRunStatus.SUCCESS else "failed"
+        outcome = _not_promoted(evidence) if ended and ended.status == dg.DagsterRunStatus.SUCCESS else "failed"
     return replace(
         history,
         candidate_version=version,
@@ -136,5 +137,7 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
     )
 
 
-def _refusal(evidence: Evidence) -> str:
+def _not_promoted(evidence: Evidence) -> str:
+    if not refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None):
+        return "passed"
     return "undecided" if verdict(evidence) == "undecided" else "refused"

@@ -20,6 +20,9 @@ from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 from serving.release import ReleaseInvalid
 
+LONGEST_NAME = 100
+"""Characters, of whoever asks for something."""
+
 
 def read_ledger(settings: Settings) -> dict[str, Any]:
     """Everything that `mlops ledger --json` prints: `promotions`, newest first, and the `hold`."""
@@ -76,7 +79,7 @@ def roll_back(settings: Settings, version: int | None, *, reason: str, by: str |
     registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
     promoter = Promoter(_ledger(settings), registry, ReleaseStore(settings.releases))
     try:
-        promotion = promoter.roll_back(version, actor=by or getpass.getuser(), reason=reason)
+        promotion = promoter.roll_back(version, actor=asking(by), reason=reason)
     except (NothingToRollBackTo, ReleaseInvalid) as error:
         raise UserError(str(error)) from error
     return (
@@ -94,8 +97,20 @@ def set_hold(settings: Settings, *, is_on: bool, reason: str, by: str | None) ->
     ledger = _ledger(settings)
     if not is_on and ledger.hold() is None:
         raise UserError("promotions are not on hold")
-    ledger.set_hold(is_on=is_on, actor=by or getpass.getuser(), reason=reason)
+    ledger.set_hold(is_on=is_on, actor=asking(by), reason=reason)
     return str(ledger.hold()) if is_on else "the loop promotes again"
+
+
+def asking(by: str | None) -> str:
+    """Who asks: the name that was given, else the user that runs the command.
+
+    Raises:
+        UserError: the name does not fit the ledger.
+    """
+    name = (by or getpass.getuser()).strip()
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise UserError(f"--by is a name of up to {LONGEST_NAME} characters")
+    return name
 
 
 def _ledger(settings: Settings) -> Ledger:

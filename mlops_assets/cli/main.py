@@ -183,6 +183,32 @@ def rollback(
     typer.echo(roll_back(_settings(dataset), version, reason=reason, by=by))
 
 
+@app.command()
+def approve(
+    version: Annotated[int, typer.Argument(help="The candidate that waits for approval.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
+    by: ByOption = None,
+    dataset: DatasetOption = None,
+) -> None:
+    """Let a candidate that passed the gate become production."""
+    from mlops_assets.cli.approval import answer
+
+    typer.echo(answer(_settings(dataset), version, "approved", reason=reason, by=by))
+
+
+@app.command()
+def reject(
+    version: Annotated[int, typer.Argument(help="The candidate that waits for approval.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
+    by: ByOption = None,
+    dataset: DatasetOption = None,
+) -> None:
+    """Keep a candidate from becoming production."""
+    from mlops_assets.cli.approval import answer
+
+    typer.echo(answer(_settings(dataset), version, "rejected", reason=reason, by=by))
+
+
 @hold_app.command("on")
 def hold_on(
     reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],

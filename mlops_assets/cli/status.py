@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.landed_window import SourceDown
 from mlops_assets.adapters.landing.requeue import Requeue
@@ -22,13 +23,14 @@ from mlops_assets.cli.history import WindowHistory, dagster_instance, window_his
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
+from mlops_assets.domain.approval import waiting
 
 Status = dict[str, Any]
 WINDOW_COLUMNS = ("window", "rows", "drift share", "decision", "candidate AUC", "production AUC", "verdict")
 
 
 def read_status(settings: Settings) -> Status:
-    """Everything that `mlops status --json` prints: `windows`, `production`, `service`, `candidates`.
+    """Everything that `mlops status --json` prints: windows, production, hold, approval, service, candidates.
 
     Raises:
         UserError: there is no loop in the state folder, or that of another dataset.
@@ -45,6 +47,8 @@ def read_status(settings: Settings) -> Status:
         "windows": [asdict(window) for window in windows],
         **_landing(settings),
         "production": asdict(production) if production else None,
+        "hold": str(hold) if (hold := ledger.hold()) else None,
+        "approval": waiting(pending) if (pending := Approvals(settings.ledger_url).pending()) else None,
         "service": _service(settings),
         "candidates": [asdict(version) for version in registry.versions()],
     }
@@ -131,6 +135,9 @@ def _production_table(status: Status) -> Table:
         table.add_row("why", Text(production["reason"]))
     else:
         table.add_row("released", "nothing yet")
+    for held_back in ("hold", "approval"):
+        if status[held_back]:
+            table.add_row(held_back, Text(status[held_back]))
     service = status["service"]
     if service["error"]:
         table.add_row("service", Text(service["error"]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from mlops_assets.domain.dataset import Retraining
+from mlops_assets.domain.dataset_tables import Retraining
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mlops_assets.domain.dataset import Gate
+from mlops_assets.domain.dataset_tables import Gate
 from mlops_assets.domain.known_cases import KnownCaseScore
 from mlops_assets.domain.record import Record
 

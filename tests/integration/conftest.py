@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
@@ -114,6 +115,11 @@ class Loop:
     def ledger(self) -> Ledger:
         """The loop's ledger."""
         return Ledger(self.settings.ledger_url)
+
+    @property
+    def approvals(self) -> Approvals:
+        """The loop's requests for approval."""
+        return Approvals(self.settings.ledger_url)
 
     @property
     def releases(self) -> ReleaseStore:

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.adapters.model_registry import ModelRegistry
+from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.checks.candidate import GATE
 from mlops_assets.cli.explanation import explanation_of
 from mlops_assets.cli.ledger import roll_back
@@ -14,6 +15,7 @@ from mlops_assets.cli.state import MARK
 from mlops_assets.definitions import build_definitions
 from mlops_assets.domain.evidence import Evidence
 from mlops_assets.domain.gate import CHECKS
+from mlops_assets.sensors.production import production_sensor
 from serving.release import ReleaseInvalid
 from tests.integration.conftest import CONTRACT, Loop, failure_message
 
@@ -199,7 +201,7 @@ def test_a_hold_refuses_what_the_gate_let_through(loop: Loop) -> None:
     assert verdicts(result)["candidate_beats_production"]
     assert loop.served_version() == 1
     assert "on hold since" in failure_message(loop.promote_by_hand())
-    told = explanation_of(loop.instance, loop.windows, loop.ledger, "2024-02")
+    told = explanation_of(loop.instance, loop.windows, loop.ledger, loop.approvals, "2024-02")
     assert "by ann: incident 7" in told["outcome"]["why"][0]
 
     loop.ledger.set_hold(is_on=False, actor="ann", reason="solved")
@@ -208,15 +210,48 @@ def test_a_hold_refuses_what_the_gate_let_through(loop: Loop) -> None:
 
 
 def test_an_alias_that_someone_moved_in_mlflow_is_put_back(loop: Loop) -> None:
-    """Nobody judged that move, and the service does not follow it."""
+    """Nobody judged that move, and the service does not follow it. A run of production_model does it too."""
     promoted_first(loop)
     refused_second(loop)
-    loop.registry._client().set_registered_model_alias("small", "production", "2")
-    assert loop.registry.production_version() == 2
-    assert "version 2 is not promoted" in failure_message(loop.promote_by_hand())
-    assert loop.registry.production_version() == 1
-    assert loop.served_version() == 1
+    assert watched(loop) == "ledger, release, alias and pointer agree"
+    for by in ("sensor", "run"):
+        loop.registry._client().set_registered_model_alias("small", "production", "2")
+        assert loop.registry.production_version() == 2
+        said = watched(loop) if by == "sensor" else failure_message(loop.promote_by_hand())
+        assert "version 2" in said
+        assert loop.registry.production_version() == 1
+        assert loop.served_version() == 1
     assert [loop.registry.holds(version) for version in (1, 2, 3)] == [True, True, False]
+
+
+def test_what_a_crash_left_is_finished_without_a_run(loop: Loop) -> None:
+    """The next promotion may be weeks away."""
+    promoted_first(loop)
+    loop.land("2024-02", shift=3, flipped=True)
+    loop.ingest("2024-02")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ReleaseStore, "point_to", crashed)
+        assert not loop.train("2024-02").success
+    assert loop.served_version() == 1
+    assert watched(loop) == "finished the promotion of version 2"
+    assert loop.served_version() == 2
+    assert loop.ledger.unfinished() == []
+
+
+def crashed(*_: object) -> None:
+    """The process is gone."""
+    raise SystemExit(1)
+
+
+def watched(loop: Loop) -> str:
+    """What a tick of `production_sensor` says."""
+    found = production_sensor(loop.settings)(dg.build_sensor_context(instance=loop.instance))
+    if isinstance(found, dg.SkipReason):
+        return str(found.skip_message)
+    assert isinstance(found, dg.SensorResult)
+    (observed,) = found.asset_events
+    assert isinstance(observed, dg.AssetObservation)
+    return str(observed.description)
 
 
 def test_evidence_from_before_a_roll_back_is_stale(loop: Loop) -> None:

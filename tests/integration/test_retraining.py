@@ -311,7 +311,7 @@ def test_a_drift_that_a_candidate_lost_to_is_tried_again_when_more_labels_came(
         assert follower.trainings() == ["2024-01", "2024-02"]
         assert window_history(loop.instance, "2024-02", promoted_versions(loop.ledger)).verdict == "refused"
 
-        told = explanation_of(loop.instance, loop.windows, loop.ledger, "2024-02")
+        told = explanation_of(loop.instance, loop.windows, loop.ledger, loop.approvals, "2024-02")
         json.dumps(told)
         assert told["decision"]["steps"][-1]["rule"] == "answered"
         assert told["decision"]["steps"][-1]["outcome"] == "stop"
@@ -321,7 +321,7 @@ def test_a_drift_that_a_candidate_lost_to_is_tried_again_when_more_labels_came(
         assert [check["passed"] for check in told["checks"]] == [False, True]
         assert told["outcome"]["verdict"] == "refused"
         assert told["outcome"]["why"][0].endswith("min_gain 0.9")
-        first = explanation_of(loop.instance, loop.windows, loop.ledger, "2024-01")
+        first = explanation_of(loop.instance, loop.windows, loop.ledger, loop.approvals, "2024-01")
         assert (first["outcome"]["verdict"], first["outcome"]["is_production"]) == ("promoted", True)
 
         loop.land_labels("2024-02")

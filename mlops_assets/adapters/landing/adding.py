@@ -11,7 +11,7 @@ from mlops_assets.adapters.files import folder_in_one_piece
 from mlops_assets.adapters.landing.landed_window import FORMATS
 from mlops_assets.adapters.landing.layout import CHECKSUM, LABELS
 from mlops_assets.adapters.landing.parquet_mark import is_whole_parquet
-from mlops_assets.domain.dataset import Source
+from mlops_assets.domain.dataset_tables import Source
 from mlops_assets.domain.windows import WindowUnfit, window_name
 
 

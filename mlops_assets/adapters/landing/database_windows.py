@@ -10,7 +10,7 @@ from datetime import time as time_of_day
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.adapters.landing.landed_window import SourceDown
-from mlops_assets.domain.dataset import Source
+from mlops_assets.domain.dataset_tables import Source
 from mlops_assets.domain.windows import WINDOW_NAME
 
 if TYPE_CHECKING:

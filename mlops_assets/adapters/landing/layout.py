@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from mlops_assets.adapters.landing.landed_window import FORMATS, ROWS, SourceDown
-from mlops_assets.domain.dataset import Source
+from mlops_assets.domain.dataset_tables import Source
 from mlops_assets.domain.landing import Landed
 from mlops_assets.domain.windows import WINDOW_NAME
 

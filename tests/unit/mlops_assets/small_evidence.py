@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mlops_assets.domain.dataset import Gate
+from mlops_assets.domain.dataset_tables import Gate
 from mlops_assets.domain.evidence import Evidence, Gain, Parity, Production, Scored, SegmentGain
 from mlops_assets.domain.known_cases import KnownCaseScore
 

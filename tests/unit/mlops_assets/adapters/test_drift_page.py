@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.adapters.drift_page import PageOfAnotherShape, summary, write_page
-from mlops_assets.domain.dataset import Drift
+from mlops_assets.domain.dataset_tables import Drift
 from mlops_assets.domain.drift_columns import ColumnDrift
 
 DRIFTED = ColumnDrift("a", "drifted", "psi", 0.3, 0.1, 3.0, counts_as_drifted=True)

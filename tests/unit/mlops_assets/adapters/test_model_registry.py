@@ -21,7 +21,7 @@ from mlops_assets.adapters.model_registry import (
     VersionSummary,
 )
 from mlops_assets.domain.candidate import train
-from mlops_assets.domain.dataset import Gate
+from mlops_assets.domain.dataset_tables import Gate
 from mlops_assets.domain.evidence import Evidence, Scored
 from serving import release
 from tests.unit.mlops_assets.small_bundles import small_bundle

@@ -13,7 +13,7 @@ from mlops_assets.adapters.training_runs import (
     trained_windows,
     trainings_started,
 )
-from mlops_assets.domain.dataset import Retraining
+from mlops_assets.domain.dataset_tables import Retraining
 
 WITHIN_TEN_DAYS = Retraining(budget_trainings=1, budget_days=10)
 BY_THE_LOOP = {**LANE, ANSWERS_TAG: "7"}

@@ -10,7 +10,7 @@ from mlops_assets.adapters.engine import engine
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_sample import SAMPLE, cut, rows_to_draw_from, write_sample
 from mlops_assets.adapters.window_store import CLEAN, WindowStore
-from mlops_assets.domain.dataset import MAX_SAMPLE_ROWS
+from mlops_assets.domain.dataset_tables import MAX_SAMPLE_ROWS
 from mlops_assets.domain.windows import TRAIN, VALIDATION, split_of
 from tests.unit.mlops_assets.landed_windows import landed_window, table_of, take
 from tests.unit.mlops_assets.small_windows import land, small_frame

@@ -15,7 +15,7 @@ from mlops_assets.adapters.window_records import CURRENT, LATEST, DataWindow, Re
 from mlops_assets.adapters.window_sample import SAMPLE
 from mlops_assets.adapters.window_store import CLEAN, QUARANTINED, RECORD, WindowStore
 from mlops_assets.adapters.window_tables import read_tables
-from mlops_assets.domain.dataset import MAX_SAMPLE_ROWS
+from mlops_assets.domain.dataset_tables import MAX_SAMPLE_ROWS
 from mlops_assets.domain.windows import TRAIN, VALIDATION, WindowNameInvalid, split_of
 from tests.unit.mlops_assets.landed_windows import WINDOW, landed_window, table_of, take, write
 from tests.unit.mlops_assets.small_windows import land, land_small, small_contract, small_dataset, small_frame

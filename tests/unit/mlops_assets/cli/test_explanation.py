@@ -10,6 +10,7 @@ import pytest
 from dagster._core.events import EngineEventData
 from dagster._utils.error import serializable_error_info_from_exc_info
 
+from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.event_log import newest_report
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.training_runs import ANSWERS_TAG
@@ -19,6 +20,7 @@ from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.explanation import Explanation, _demand_known, explanation_of
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
+from mlops_assets.domain.approval import Answer
 from mlops_assets.domain.evidence import Evidence
 from mlops_assets.partitions import window_partitions
 from tests.unit.mlops_assets.landed_windows import landed_window
@@ -129,7 +131,7 @@ def trained(instance: dg.DagsterInstance, evidence: Evidence | None, **tags: str
 
 def explained(instance: dg.DagsterInstance, store: WindowStore, ledger: Ledger) -> Explanation:
     """The explanation; what it says can be printed as JSON, always."""
-    read = explanation_of(instance, store, ledger, WINDOW)
+    read = explanation_of(instance, store, ledger, Approvals(ledger.url), WINDOW)
     json.dumps(read)
     return read
 
@@ -261,6 +263,31 @@ def test_a_refused_candidate_says_the_checks_and_their_numbers(
         "at": None,
         "is_production": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "version 2 waits for approval until "),
+        ("approved", "approved by ann: fine"),
+        ("rejected", "rejected by ann: fine"),
+    ],
+)
+def test_a_candidate_that_passed_says_what_it_waits_for(
+    instance: dg.DagsterInstance, store: WindowStore, ledger: Ledger, answer: Answer | None, said: str
+) -> None:
+    """Nobody refused it, and it is not production."""
+    good = small_evidence(window=WINDOW)
+    trained(instance, good)
+    approvals = Approvals(ledger.url)
+    request = approvals.ask(
+        model_version=2, evidence_sha256=good.sha256, expected_epoch=1, comparison="better", expires_hours=1
+    )
+    if answer is not None:
+        approvals.answer(request.number, answer, actor="ann", reason="fine")
+    outcome = explained(instance, store, ledger)["outcome"]
+    assert outcome["verdict"] == "passed"
+    assert outcome["why"][0].startswith(said)
 
 
 def test_a_training_without_a_comparison_says_why_there_is_none(

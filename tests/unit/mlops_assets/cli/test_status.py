@@ -18,12 +18,21 @@ def test_brackets_in_names_are_shown_as_they_are() -> None:
         "source_fault": "no [/such] bucket",
         "ignored": ["a[/b].txt", "notes [old].txt"],
         "production": {"model_version": 1, "epoch": 1, "at": "now", "reason": "better at [/night]"},
+        "hold": "on hold [/now]",
+        "approval": None,
         "service": {"error": "down [/here]", "ready": False},
         "candidates": [],
     }
     output = StringIO()
     Console(file=output, width=120).print(status_view(status))
-    for said in ("a[/b].txt: ignored", "notes [old].txt", "no [/such] bucket", "at [/night]", "down [/here]"):
+    for said in (
+        "a[/b].txt: ignored",
+        "notes [old].txt",
+        "no [/such] bucket",
+        "at [/night]",
+        "down [/here]",
+        "hold [/now]",
+    ):
         assert said in output.getvalue()
 
 
@@ -38,6 +47,8 @@ def test_a_feature_that_went_silent_is_told() -> None:
         "source_fault": None,
         "ignored": [],
         "production": None,
+        "hold": None,
+        "approval": "version 3 waits for approval",
         "service": {"error": "down", "ready": False},
         "candidates": [],
     }
@@ -45,6 +56,7 @@ def test_a_feature_that_went_silent_is_told() -> None:
     Console(file=output, width=120).print(status_view(status))
     assert "2013-05: went silent: temp: all null in the current window" in output.getvalue()
     assert output.getvalue().count("went silent") == 1
+    assert "version 3 waits for approval" in output.getvalue()
 
 
 def test_a_wish_for_a_window_that_landed_no_more_waits_for_all_to_see(tmp_path: Path) -> None:

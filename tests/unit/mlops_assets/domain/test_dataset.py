@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mlops_assets.domain.dataset import Dataset, Drift, Gate, Limits, Retraining, Training
+from mlops_assets.domain.dataset import Dataset
+from mlops_assets.domain.dataset_tables import Drift, Gate, Limits, Retraining, Training
 from mlops_assets.domain.feature import Feature
 from tests.unit.mlops_assets.small_windows import small_contract, small_dataset
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.domain.dataset import Retraining
+from mlops_assets.domain.dataset_tables import Retraining
 from mlops_assets.domain.drift import DriftDecision, Learned, NotEnoughData, Situation, Tried, decide, over_budget
 from mlops_assets.domain.windows import last_windows
 

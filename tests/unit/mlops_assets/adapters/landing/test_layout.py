@@ -2,7 +2,7 @@ import pytest
 
 from mlops_assets.adapters.landing.landed_window import ROWS, SourceDown
 from mlops_assets.adapters.landing.layout import Entry, FoundWindow, find_windows
-from mlops_assets.domain.dataset import Source
+from mlops_assets.domain.dataset_tables import Source
 from mlops_assets.domain.landing import Landed
 
 ONE_FILE = Source()

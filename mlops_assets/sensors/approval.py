@@ -1,0 +1,100 @@
+"""`approval_sensor`: goes on where a person answered a request for approval, in the ledger or in MLflow's page.
+
+It promotes nothing itself: it starts the run of `production_model`, which verifies the approval with all else.
+"""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from mlops_assets.adapters.approvals import LOOP, AlreadyAnswered, Approvals
+from mlops_assets.adapters.ledger import Ledger
+from mlops_assets.adapters.model_registry import (
+    APPROVAL,
+    APPROVAL_BY,
+    APPROVAL_REASON,
+    EVIDENCE_TAG,
+    ModelRegistry,
+)
+from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import read_dataset
+from mlops_assets.domain.approval import Answer, ApprovalAnswer, ApprovalRequest, void
+from mlops_assets.jobs import promotion_job
+from mlops_assets.sensors.watching import watch
+
+ANSWERS: dict[str, Answer] = {"approved": "approved", "rejected": "rejected"}
+"""What the tag may say; anything else is no answer."""
+EVERY_SECONDS = 1.0
+"""A look asks MLflow while a request is open."""
+
+
+def approval_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor on the requests for approval."""
+    registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
+
+    @dg.sensor(
+        name="approval_sensor",
+        job=promotion_job,
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Promotes what a person approved, and voids requests that hold no more.",
+    )
+    def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        settings.state.mkdir(parents=True, exist_ok=True)
+        approvals, ledger = Approvals(settings.ledger_url), Ledger(settings.ledger_url)
+
+        def look() -> tuple[ApprovalRequest, ApprovalAnswer] | None:
+            request, answer = approvals.newest() or (None, None)
+            if request is None:
+                return None
+            if answer is None:
+                answer = _answered(approvals, ledger, registry, request)
+            is_new = answer is not None and context.cursor != _state(request, answer)
+            return (request, answer) if answer is not None and is_new else None
+
+        found = watch(look, seconds=settings.watch_seconds, every=EVERY_SECONDS)
+        if found is None:
+            return dg.SkipReason("no request for approval was answered")
+        request, answer = found
+        said = f"version {request.model_version}: {answer.answer} by {answer.actor}: {answer.reason}"
+        if answer.answer == "approved" and (hold := ledger.hold()) is not None:
+            return dg.SkipReason(f"{said}; {hold}")
+        registry.note_approval(request.model_version, answer.answer, by=answer.actor, reason=answer.reason)
+        context.log.info(said)
+        if answer.answer != "approved":
+            return dg.SensorResult(skip_reason=dg.SkipReason(said), cursor=_state(request, answer))
+        run = dg.RunRequest(run_key=f"approval-{request.number}", tags={"mlops/approval": str(request.number)})
+        return dg.SensorResult(run_requests=[run], cursor=_state(request, answer))
+
+    return sense
+
+
+def _answered(
+    approvals: Approvals, ledger: Ledger, registry: ModelRegistry, request: ApprovalRequest
+) -> ApprovalAnswer | None:
+    """The answer to an open request: void where it holds no more, else what its tag in MLflow says."""
+    tags, production = registry.tags(request.model_version), ledger.production()
+    fault = void(
+        request,
+        now=datetime.now(UTC),
+        production_epoch=production.epoch if production else None,
+        evidence_sha256=tags.get(EVIDENCE_TAG),
+    )
+    said = ANSWERS.get(tags.get(APPROVAL, "").strip().lower())
+    if fault is None and said is None:
+        return None
+    try:
+        if fault is not None:
+            approvals.answer(request.number, "void", actor=LOOP, reason=fault)
+        elif said is not None:
+            by = tags.get(APPROVAL_BY) or "someone in MLflow"
+            why = tags.get(APPROVAL_REASON) or f"the tag `{APPROVAL}` of the version"
+            approvals.answer(request.number, said, actor=by, reason=why)
+    except AlreadyAnswered:
+        pass
+    newest = approvals.newest(request.model_version)
+    return newest[1] if newest else None
+
+
+def _state(request: ApprovalRequest, answer: ApprovalAnswer) -> str:
+    return f"{request.number} {answer.answer}"
