@@ -112,6 +112,7 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self._engine = create_engine(url)
         with self._engine.begin() as connection:
+            _wait_for_other_writers(connection)
             # Not create_all: it looks first, and fails where another process makes a table meanwhile.
             for table in _metadata.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
@@ -153,6 +154,7 @@ class Ledger:
     def set_hold(self, *, is_on: bool, actor: str, reason: str) -> None:
         """Puts promotions on hold, or lifts the hold."""
         with self._engine.begin() as connection:
+            _wait_for_other_writers(connection)
             _write_hold(connection, is_on=is_on, actor=actor, reason=reason)
 
     def intend(self, request: Request, *, rolls_back: bool = False) -> Promotion:
@@ -180,15 +182,17 @@ class Ledger:
                     f"version {request.model_version} was to replace production of epoch "
                     f"{request.expected_epoch or 'none'}, but production is of epoch {epoch_now or 'none'}"
                 )
-            if rolls_back:
-                _write_hold(connection, is_on=True, actor=request.actor, reason=f"rolled back: {request.reason}")
-            elif (hold := _hold(connection)) is not None:
-                raise PromotionHeld(str(hold))
             promotion = Promotion(**vars(request), epoch=last + 1, at=_now())
             try:
                 connection.execute(insert(_intents).values(**vars(promotion)))
             except IntegrityError as error:
                 raise ProductionMoved(f"another promotion took epoch {promotion.epoch} at the same time") from error
+            # After the insert: a hold that is set from here on waits, and whoever set it then sees the intent.
+            _wait_for_other_writers(connection)
+            if rolls_back:
+                _write_hold(connection, is_on=True, actor=request.actor, reason=f"rolled back: {request.reason}")
+            elif (hold := _hold(connection)) is not None:
+                raise PromotionHeld(str(hold))
         return promotion
 
     def conclude(self, epoch: int, outcome: Literal["done", "void"]) -> None:
@@ -202,6 +206,12 @@ class Ledger:
     def _reading(self) -> Iterator[Connection]:
         with self._engine.connect() as connection:
             yield connection
+
+
+def _wait_for_other_writers(connection: Connection) -> None:
+    """And keeps them waiting until the transaction ends. SQLite does so by itself, from a transaction's first write."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("ledger"))))
 
 
 def _unfinished(connection: Connection) -> list[Promotion]:
