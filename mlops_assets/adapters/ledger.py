@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     MetaData,
+    NullPool,
     String,
     Table,
     Text,
@@ -110,7 +111,9 @@ class Ledger:
     """The ledger in a SQL database."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url)
+        # A connection that is kept fails at its first use after the server's restart, and a ledger that nobody uses any
+        # more keeps one of the server's 100 until the garbage collector comes by.
+        self._engine = create_engine(url, poolclass=NullPool)
         with self._engine.begin() as connection:
             _wait_for_other_writers(connection)
             # Not create_all: it looks first, and fails where another process makes a table meanwhile.
