@@ -16,13 +16,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
     insert,
     select,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.schema import CreateTable
 
+from mlops_assets.adapters.ledger_database import opened, wait_for_other_writers
 from mlops_assets.domain.approval import Answer, ApprovalAnswer, ApprovalRequest
 
 LOOP = "the loop"
@@ -59,10 +58,7 @@ class Approvals:
     """Requests and answers in a SQL database."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url)
-        with self._engine.begin() as connection:
-            for table in _metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
+        self._engine = opened(url, _metadata)
 
     def ask(
         self,
@@ -79,6 +75,7 @@ class Approvals:
         """
         now = _now()
         with self._engine.begin() as connection:
+            wait_for_other_writers(connection)
             for pending in _open(connection):
                 same = (pending.model_version, pending.evidence_sha256, pending.expected_epoch)
                 if same == (model_version, evidence_sha256, expected_epoch) and now < pending.expires_at:

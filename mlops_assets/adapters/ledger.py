@@ -20,14 +20,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
     func,
     insert,
     select,
     true,
 )
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.schema import CreateTable
+
+from mlops_assets.adapters.ledger_database import opened, wait_for_other_writers
 
 _metadata = MetaData()
 _intents = Table(
@@ -118,11 +117,7 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._engine = create_engine(url)
-        with self._engine.begin() as connection:
-            # Not create_all: it looks first, and fails where another process makes a table meanwhile.
-            for table in _metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
+        self._engine = opened(url, _metadata)
 
     def production(self) -> Promotion | None:
         """The promotion that made production what it is; None before the first."""
@@ -161,11 +156,13 @@ class Ledger:
     def set_hold(self, *, is_on: bool, actor: str, reason: str) -> None:
         """Puts promotions on hold, or lifts the hold."""
         with self._engine.begin() as connection:
+            wait_for_other_writers(connection)
             _write_hold(connection, is_on=is_on, actor=actor, reason=reason)
 
     def keep_evidence(self, sha256: str, record: str) -> None:
         """Keeps what the gate saw of a candidate, as JSON; a record that is kept already stays as it is."""
         with self._engine.begin() as connection:
+            wait_for_other_writers(connection)
             if connection.execute(select(_evidence.c.sha256).where(_evidence.c.sha256 == sha256)).first() is None:
                 connection.execute(insert(_evidence).values(sha256=sha256, record=record, at=_now()))
 
@@ -183,12 +180,11 @@ class Ledger:
                 transaction, for the loop would else promote the next candidate over it.
 
         Raises:
-            ProductionMoved: it is not, or another promotion is open, or took the epoch at the same time.
+            ProductionMoved: it is not, or another promotion is open.
             PromotionHeld: promotions are on hold.
         """
         with self._engine.begin() as connection:
-            # The last epoch first: once every promotion up to it has its outcome, production moves only under a new
-            # one, and then the insert fails.
+            wait_for_other_writers(connection)
             last = connection.execute(select(func.coalesce(func.max(_intents.c.epoch), 0))).scalar_one()
             if unfinished := _unfinished(connection):
                 raise ProductionMoved(f"the promotion of epoch {unfinished[0].epoch} is not finished")
@@ -199,20 +195,18 @@ class Ledger:
                     f"version {request.model_version} was to replace production of epoch "
                     f"{request.expected_epoch or 'none'}, but production is of epoch {epoch_now or 'none'}"
                 )
+            promotion = Promotion(**vars(request), epoch=last + 1, at=_now())
+            connection.execute(insert(_intents).values(**vars(promotion)))
             if rolls_back:
                 _write_hold(connection, is_on=True, actor=request.actor, reason=f"rolled back: {request.reason}")
             elif (hold := _hold(connection)) is not None:
                 raise PromotionHeld(str(hold))
-            promotion = Promotion(**vars(request), epoch=last + 1, at=_now())
-            try:
-                connection.execute(insert(_intents).values(**vars(promotion)))
-            except IntegrityError as error:
-                raise ProductionMoved(f"another promotion took epoch {promotion.epoch} at the same time") from error
         return promotion
 
     def conclude(self, epoch: int, outcome: Literal["done", "void"]) -> None:
         """Writes a promotion's outcome; one that has an outcome keeps it."""
         with self._engine.begin() as connection:
+            wait_for_other_writers(connection)
             known = connection.execute(select(_outcomes.c.outcome).where(_outcomes.c.epoch == epoch)).first()
             if known is None:
                 connection.execute(insert(_outcomes).values(epoch=epoch, outcome=outcome, at=_now()))

@@ -22,6 +22,7 @@ from mlops_assets.cli.stack import free_port
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.definitions import build_definitions
+from tests.integration.servers import PostgresServer
 
 CONTRACT = """
 name = "small"
@@ -154,6 +155,16 @@ class Loop:
         """The version that the pointer names."""
         pointer = self.releases.pointer()
         return pointer.model_version if pointer else None
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One server for all tests."""
+    folder = tmp_path_factory.mktemp("postgres")
+    server = PostgresServer(folder / "data")
+    yield server
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

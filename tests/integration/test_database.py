@@ -1,7 +1,6 @@
 """Windows in a real PostgreSQL. Prevents what SQLite cannot show: types, schemas, snapshots, locks, a server down."""
 
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -42,28 +41,18 @@ INSERT INTO app.users SELECT 8, NULL, NULL, NULL, NULL, NULL;
 """
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """One for all tests."""
-    folder = tmp_path_factory.mktemp("postgres")
-    server = PostgresServer(folder / "data")
-    yield server
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.fixture
-def user(server: PostgresServer) -> "Iterator[psycopg.Connection[tuple[object, ...]]]":
+def user(postgres: PostgresServer) -> "Iterator[psycopg.Connection[tuple[object, ...]]]":
     """Whoever loads the tables: one window is there, of another only the second table's rows."""
-    with psycopg.connect(server.url, autocommit=True) as connection:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(SCHEMA.encode())
         yield connection
 
 
 @pytest.fixture
-def landing(server: PostgresServer, user: object, tmp_path: Path) -> Landing:  # noqa: ARG001
+def landing(postgres: PostgresServer, user: object, tmp_path: Path) -> Landing:  # noqa: ARG001
     """Its windows."""
-    return landing_of(server.url, tmp_path)
+    return landing_of(postgres.url, tmp_path)
 
 
 def landing_of(url: str, folder: Path, **source: object) -> Landing:
@@ -138,11 +127,11 @@ def test_a_change_is_seen(landing: Landing, user: "psycopg.Connection[tuple[obje
     ("column", "window"), [("colour", "red"), ("customer", "4a8a08f0-9d37-b737-9564-9038408b5f33")]
 )
 def test_a_window_may_be_named_by_any_type(
-    server: PostgresServer, user: object, tmp_path: Path, column: str, window: str
+    postgres: PostgresServer, user: object, tmp_path: Path, column: str, window: str
 ) -> None:
     """The server compares an enum or a UUID with no text."""
     assert user
-    landing = landing_of(server.url, tmp_path, tables=["app.users"], labels=None, window_column=column)
+    landing = landing_of(postgres.url, tmp_path, tables=["app.users"], labels=None, window_column=column)
     with landing.fetch(window) as fetched:
         assert pq.read_table(fetched.tables["app.users"].path).num_rows == 500
 
@@ -161,10 +150,10 @@ def test_all_tables_are_of_one_moment(
         assert pq.read_table(window.tables["usage"].path).num_rows == 500
 
 
-def test_a_locked_table_does_not_hold_the_sensor(landing: Landing, server: PostgresServer, user: object) -> None:
+def test_a_locked_table_does_not_hold_the_sensor(landing: Landing, postgres: PostgresServer, user: object) -> None:
     """Someone alters it, and goes to lunch."""
     assert user
-    with psycopg.connect(server.url) as other:
+    with psycopg.connect(postgres.url) as other:
         other.execute("LOCK TABLE usage IN ACCESS EXCLUSIVE MODE")
         since = monotonic()
         with pytest.raises(SourceDown, match="lock timeout"):

@@ -1,8 +1,9 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import count
 from pathlib import Path
 from threading import Barrier
 
@@ -10,16 +11,23 @@ import pytest
 from sqlalchemy import Connection
 
 from mlops_assets.adapters import ledger as ledger_module
-from mlops_assets.adapters.ledger import Ledger, ProductionMoved, Promotion, PromotionHeld
+from mlops_assets.adapters.ledger import Hold, Ledger, ProductionMoved, Promotion, PromotionHeld
 from tests.unit.mlops_assets.small_bundles import request_for
 
 SHA = "0" * 64
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def new_url(tmp_path: Path) -> Callable[[], str]:
+    """Says at each call where a ledger can be that is not there yet."""
+    numbers = count()
+    return lambda: f"sqlite:///{tmp_path / f'{next(numbers)}.db'}"
+
+
+@pytest.fixture
+def url(new_url: Callable[[], str]) -> str:
     """A database that is not there yet."""
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return new_url()
 
 
 @pytest.fixture
@@ -121,10 +129,10 @@ def test_the_history_is_complete_and_newest_first(ledger: Ledger) -> None:
     assert history == [(3, 3, "open"), (2, 2, "void"), (1, 1, "done")]
 
 
-def test_of_two_threads_exactly_one_wins(tmp_path: Path) -> None:
+def test_of_two_threads_exactly_one_wins(new_url: Callable[[], str]) -> None:
     """Both saw the same production; without the epoch's uniqueness both would replace it."""
-    for attempt in range(10):
-        url = f"sqlite:///{tmp_path / f'{attempt}.db'}"
+    for _ in range(10):
+        url = new_url()
         Ledger(url)
         together = Barrier(4)
 
@@ -167,10 +175,10 @@ def test_of_two_processes_on_a_new_database_exactly_one_wins(url: str) -> None:
     assert sorted(out.decode().strip() for out, _ in said) == ["1", "moved"], said
 
 
-def test_many_openings_of_a_new_database_do_not_collide(tmp_path: Path) -> None:
+def test_many_openings_of_a_new_database_do_not_collide(new_url: Callable[[], str]) -> None:
     """Making a table that another has made meanwhile must not fail a start."""
-    for attempt in range(5):
-        url = f"sqlite:///{tmp_path / f'{attempt}.db'}"
+    for _ in range(5):
+        url = new_url()
         together = Barrier(4)
 
         def opened(_: int, url: str = url, together: Barrier = together) -> Ledger:
@@ -182,22 +190,26 @@ def test_many_openings_of_a_new_database_do_not_collide(tmp_path: Path) -> None:
                 assert ledger.history() == []
 
 
-def test_a_promotion_that_ends_while_another_is_being_taken_is_not_missed(
+def test_a_promotion_that_begins_while_another_is_being_taken_waits_and_loses(
     ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whenever it happens between the reads, the one that saw the older production must lose."""
-    look: Callable[[Connection], Promotion | None] = ledger_module._production
+    """What was read of production holds until the intent is written."""
+    other, look = Ledger(url), ledger_module._production
+    begun: list[Future[Promotion]] = []
 
     def look_before_another_promotes(connection: Connection) -> Promotion | None:
-        monkeypatch.setattr(ledger_module, "_production", look)
         seen = look(connection)
-        promote(Ledger(url), 9)
+        monkeypatch.setattr(ledger_module, "_production", look)
+        begun.append(people.submit(other.intend, request_for(9, SHA)))
+        wait(begun, timeout=0.5)
         return seen
 
     monkeypatch.setattr(ledger_module, "_production", look_before_another_promotes)
-    with pytest.raises(ProductionMoved):
+    with ThreadPoolExecutor(1) as people:
         ledger.intend(request_for(1, SHA))
-    assert [(promotion.epoch, promotion.model_version) for promotion, _ in ledger.history()] == [(1, 9)]
+        with pytest.raises(ProductionMoved, match="epoch 1 is not finished"):
+            begun[0].result()
+    assert [(promotion.epoch, promotion.model_version) for promotion, _ in ledger.history()] == [(1, 1)]
 
 
 def test_a_hold_keeps_the_loop_from_promoting_until_it_is_lifted(ledger: Ledger) -> None:
@@ -214,6 +226,28 @@ def test_a_hold_keeps_the_loop_from_promoting_until_it_is_lifted(ledger: Ledger)
     ledger.set_hold(is_on=False, actor="bob", reason="solved")
     assert ledger.hold() is None
     assert promote(ledger, 2).epoch == 2
+
+
+def test_once_a_hold_is_set_no_promotion_begins(ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sets it is told so, looks, and sees all that still moves; not one more a moment later."""
+    other, look = Ledger(url), ledger_module._hold
+    holding: list[Future[list[tuple[Promotion, str]]]] = []
+
+    def hold_and_look() -> list[tuple[Promotion, str]]:
+        other.set_hold(is_on=True, actor="ann", reason="incident 7")
+        return other.history()
+
+    def look_before_someone_holds(connection: Connection) -> Hold | None:
+        seen = look(connection)
+        holding.append(people.submit(hold_and_look))
+        wait(holding, timeout=0.5)
+        return seen
+
+    monkeypatch.setattr(ledger_module, "_hold", look_before_someone_holds)
+    with ThreadPoolExecutor(1) as people:
+        ledger.intend(request_for(1, SHA))
+        assert holding[0].result() == ledger.history()
+    assert len(ledger.history()) == 1
 
 
 def test_going_back_asks_for_no_hold_and_puts_one(ledger: Ledger) -> None:

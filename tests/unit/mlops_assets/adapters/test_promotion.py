@@ -1,116 +1,22 @@
 import shutil
-import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Barrier, Thread
-from typing import Any, Literal
 
 import pytest
 from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mlops_assets.adapters.ledger import Ledger, ProductionMoved, PromotionHeld
 from mlops_assets.adapters.promotion import NothingToRollBackTo, Promoter
-from mlops_assets.adapters.release_store import ReleaseStore
 from serving import release
-from serving.release import Pointer, ReleaseInvalid
-from tests.unit.mlops_assets.small_bundles import FolderRegistry, request_for
-
-STEPS = ("download", "publish", "move", "point", "conclude")
-MOMENTS = [f"{when} {step}" for step in STEPS for when in ("before", "after")]
-
-
-class Crashed(BaseException):
-    """The process is gone: nothing handles this."""
-
-
-class Loop:
-    """A ledger, a registry and a release store on one folder, which crash at a chosen moment."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.crash_at: str | None = None
-        loop = self
-
-        class CrashingRegistry(FolderRegistry):
-            def download_bundle(self, version: int, folder: Path) -> Path:
-                return Path(loop.step("download", super().download_bundle, version, folder))
-
-            def move_production(self, version: int) -> None:
-                loop.step("move", super().move_production, version)
-
-        class CrashingReleases(ReleaseStore):
-            def publish(self, bundle: Path, *, model_version: int, manifest_sha256: str) -> None:
-                publish = super().publish
-                loop.step(
-                    "publish", lambda: publish(bundle, model_version=model_version, manifest_sha256=manifest_sha256)
-                )
-
-            def point_to(self, pointer: Pointer) -> None:
-                loop.step("point", super().point_to, pointer)
-
-        class CrashingLedger(Ledger):
-            def conclude(self, epoch: int, outcome: Literal["done", "void"]) -> None:
-                loop.step("conclude", super().conclude, epoch, outcome)
-
-        self.registry = CrashingRegistry(folder / "registry")
-        self.releases = CrashingReleases(folder / "releases")
-        self.ledger = CrashingLedger(f"sqlite:///{folder / 'ledger.db'}")
-        self.promoter = Promoter(self.ledger, self.registry, self.releases)
-        self.registry.folder.mkdir()
-
-    def step(self, name: str, act: Any, *args: Any) -> Any:  # noqa: ANN401 -- any step's own arguments and answer
-        """Does a step, unless this is where it crashes."""
-        if self.crash_at == f"before {name}":
-            raise Crashed(name)
-        answer = act(*args)
-        if self.crash_at == f"after {name}":
-            raise Crashed(name)
-        return answer
-
-    def request(self, version: int, *, sha: str | None = None) -> Any:  # noqa: ANN401 -- a Request
-        """A request that expects what the ledger says now."""
-        now = self.ledger.production()
-        sha = sha or release.sha256_of(self.registry.folder / str(version) / release.MANIFEST)
-        return request_for(version, sha, expected_epoch=now.epoch if now else None)
-
-    def crash(self, version: int, moment: str) -> None:
-        """Promotes a version and crashes."""
-        asked = self.request(version)
-        self.crash_at = moment
-        try:
-            with pytest.raises(Crashed):
-                self.promoter.promote(asked)
-        finally:
-            self.crash_at = None
-
-    @property
-    def serves(self) -> tuple[int, int] | None:
-        """Version and epoch that the pointer names."""
-        pointer = self.releases.pointer()
-        return (pointer.model_version, pointer.epoch) if pointer else None
-
-    def agree(self) -> None:
-        """Ledger, registry, pointer and the bundle that it names all say the same, and nothing is open."""
-        assert self.ledger.unfinished() == []
-        production = self.ledger.production()
-        assert self.serves == ((production.model_version, production.epoch) if production else None)
-        assert self.registry.production == (production.model_version if production else None)
-        if production is not None:
-            release.verify(
-                self.releases.folder / str(production.model_version),
-                manifest_sha256=production.manifest_sha256,
-                model_version=production.model_version,
-            )
-        epochs = [promotion.epoch for promotion, _ in self.ledger.history()]
-        assert epochs == list(range(len(epochs), 0, -1))
+from serving.release import ReleaseInvalid
+from tests.unit.mlops_assets.adapters.promotion_machine import MOMENTS, Crashed, Loop, Promotions, ledger_in
 
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Loop:
     """Version 1 is production, of epoch 1; versions 2 and 3 are registered."""
-    loop = Loop(tmp_path)
+    loop = Loop(tmp_path, ledger_in(tmp_path))
     for version in (1, 2, 3):
         loop.registry.add(version)
     loop.promoter.promote(loop.request(1))
@@ -232,7 +138,7 @@ def test_of_two_promotions_at_once_one_wins(loop: Loop) -> None:
     together, won = Barrier(2), []
 
     def race(version: int) -> None:
-        promoter = Promoter(Ledger(f"sqlite:///{loop.folder / 'ledger.db'}"), loop.registry, loop.releases)
+        promoter = Promoter(Ledger(loop.ledger_url), loop.registry, loop.releases)
         asked = loop.request(version)
         together.wait()
         try:
@@ -249,138 +155,6 @@ def test_of_two_promotions_at_once_one_wins(loop: Loop) -> None:
     assert len(won) == 1
     assert loop.serves == (won[0], 2)
     loop.agree()
-
-
-class Promotions(RuleBasedStateMachine):
-    """Promotions, roll backs, holds, crashes, moved aliases and spoiled bundles in any order.
-
-    Ledger, registry and pointer never tell two stories.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
-        self.loop = Loop(self.folder)
-        self.shas: dict[int, str] = {}
-        self.epoch = 0
-        self.spoiled: set[int] = set()
-
-    def teardown(self) -> None:
-        """Finishes, checks and cleans up."""
-        self.loop.promoter.reconcile()
-        self.loop.promoter.put_alias_back()
-        self.loop.agree()
-        shutil.rmtree(self.folder)
-
-    @initialize()
-    def first(self) -> None:
-        """There is a candidate."""
-        self.register()
-
-    @rule()
-    def register(self) -> None:
-        """A new candidate."""
-        version = len(self.shas) + 1
-        self.shas[version] = self.loop.registry.add(version)
-
-    @rule(data=st.data())
-    def promote(self, data: st.DataObject) -> None:
-        """A version becomes production, if it is what was judged."""
-        version = data.draw(st.sampled_from(sorted(self.shas)))
-        had = self.loop.serves
-        self.loop.promoter.reconcile()
-        try:
-            promotion = self.loop.promoter.promote(self.loop.request(version, sha=self.shas[version]))
-        except ReleaseInvalid:
-            assert version in self.spoiled
-            assert self.loop.serves == had or self.loop.serves is not None
-        except PromotionHeld:
-            assert self.loop.ledger.hold() is not None
-        else:
-            assert self.loop.ledger.hold() is None
-            assert self.loop.serves == (version, promotion.epoch)
-        self.loop.promoter.put_alias_back()
-        self.loop.agree()
-
-    @rule(data=st.data(), moment=st.sampled_from(MOMENTS))
-    def crash(self, data: st.DataObject, moment: str) -> None:
-        """A promotion that the process does not survive."""
-        version = data.draw(st.sampled_from(sorted(self.shas)))
-        asked = self.loop.request(version, sha=self.shas[version])
-        self.loop.crash_at = moment
-        try:
-            self.loop.promoter.promote(asked)
-        except (Crashed, ProductionMoved, PromotionHeld, ReleaseInvalid):
-            pass
-        else:
-            if not moment.endswith(("download", "publish")):
-                pytest.fail("it was to crash")
-            assert self.loop.releases.holds(version, manifest_sha256=self.shas[version])
-        finally:
-            self.loop.crash_at = None
-
-    @rule(data=st.data(), moment=st.none() | st.sampled_from(MOMENTS))
-    def roll_back(self, data: st.DataObject, moment: str | None) -> None:
-        """A person goes back to an earlier version, or the next older one; the process may not survive it."""
-        version = data.draw(st.none() | st.sampled_from(sorted(self.shas)))
-        self.loop.promoter.reconcile()
-        promoted = {promotion.model_version for promotion, outcome in self.loop.ledger.history() if outcome == "done"}
-        had = self.loop.serves
-        self.loop.crash_at = moment
-        try:
-            promotion = self.loop.promoter.roll_back(version, actor="ann", reason="no")
-        except NothingToRollBackTo:
-            assert self.loop.serves == had
-        except (Crashed, ReleaseInvalid):
-            assert self.loop.ledger.hold() is not None
-        else:
-            assert promotion.model_version in promoted
-            assert self.loop.serves == (promotion.model_version, promotion.epoch)
-            assert self.loop.ledger.hold() is not None
-        finally:
-            self.loop.crash_at = None
-
-    @rule()
-    def lift(self) -> None:
-        """Somebody lifts the hold, if there is one."""
-        self.loop.ledger.set_hold(is_on=False, actor="ann", reason="solved")
-
-    @precondition(lambda self: self.loop.serves is not None)
-    @rule(data=st.data())
-    def move_the_alias_by_hand(self, data: st.DataObject) -> None:
-        """In MLflow's own page; the service must not follow, and the next look puts it back."""
-        had = self.loop.serves
-        self.loop.registry.move_by_hand(data.draw(st.sampled_from(sorted(self.shas))))
-        assert self.loop.serves == had
-
-    @rule()
-    def reconcile(self) -> None:
-        """The next start."""
-        self.loop.promoter.reconcile()
-        self.loop.promoter.put_alias_back()
-        self.loop.agree()
-
-    @precondition(lambda self: len(self.spoiled) < len(self.shas))
-    @rule(data=st.data())
-    def spoil(self, data: st.DataObject) -> None:
-        """Somebody edits a bundle in the registry."""
-        version = data.draw(st.sampled_from(sorted(self.shas.keys() - self.spoiled)))
-        self.loop.registry.spoil(version)
-        self.spoiled.add(version)
-
-    @invariant()
-    def the_pointer_never_goes_back_and_names_a_whole_bundle(self) -> None:
-        """At every moment, between a crash and the next start too: the service reads it then."""
-        served = self.loop.serves
-        if served is None:
-            assert self.epoch == 0
-            return
-        version, epoch = served
-        assert epoch >= self.epoch
-        self.epoch = epoch
-        release.verify(
-            self.loop.releases.folder / str(version), manifest_sha256=self.shas[version], model_version=version
-        )
 
 
 TestPromotions = Promotions.TestCase
@@ -473,7 +247,7 @@ def test_an_alias_that_someone_moved_is_put_back_and_told(loop: Loop) -> None:
 
 def test_before_the_first_promotion_an_alias_is_nobodys(tmp_path: Path) -> None:
     """There is nothing to put it back to."""
-    loop = Loop(tmp_path)
+    loop = Loop(tmp_path, ledger_in(tmp_path))
     loop.registry.add(1)
     loop.registry.move_by_hand(1)
     assert loop.promoter.put_alias_back() is None
