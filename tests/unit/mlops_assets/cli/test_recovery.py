@@ -122,7 +122,11 @@ def test_a_start_removes_what_a_killed_run_left_half_made(settings: Settings) ->
     spilled.mkdir()
     record = settings.windows / "2013-01" / ".current.json.x.tmp"
     record.write_text("{")
+    (settings.releases / ".3.x.tmp").mkdir(parents=True)
+    (settings.releases / ".production.json.x.tmp").write_text("{")
+    (settings.releases / "production.json").write_text("{}")
     recovery.prepare(settings)
+    assert [path.name for path in settings.releases.iterdir()] == ["production.json"]
     assert not half.exists()
     assert not settings.spool.exists()
     assert not spilled.exists()
