@@ -42,7 +42,7 @@ def prepare(settings: Settings) -> list[str]:
 
 
 def _sweep(settings: Settings) -> None:
-    """Removes what a killed run left: copies in the spool, what was to become a version or a release, and the engine's own files."""
+    """Removes what a killed run left: copies in the spool, half a version or release, and the engine's own files."""
     left = [settings.spool, *settings.windows.glob(".spill-*"), *settings.windows.glob("*/.*.tmp")]
     left += settings.releases.glob(".*.tmp")
     for path in left:
