@@ -103,22 +103,61 @@ class Promoter:
         with self._alone():
             return self._finish_what_a_crash_left()
 
-    def put_alias_back(self) -> str | None:
-        """Moves MLflow's alias back to the ledger's production where someone moved it by hand; says so.
+    def put_right(self) -> list[str]:
+        """Makes release, alias and pointer what the ledger says of production; tells what it had to change.
 
-        Nobody judged that move, no ledger has it, and the service does not follow it: `mlops rollback` is the way.
+        Nobody judged what was moved by hand, and no ledger has it: `mlops rollback` is the way.
         """
         with self._alone():
             self._finish_what_a_crash_left()
-            production, named = self.ledger.production(), self._registry.production_version()
-            if production is None or named == production.model_version:
-                return None
-            if not self._registry.holds(production.model_version):
-                return f"version {production.model_version}, which is production, is gone from MLflow"
-            self._registry.move_production(production.model_version)
+            production = self.ledger.production()
+            if production is None:
+                return []
+            return [
+                said
+                for said in (
+                    self._put_release_back(production),
+                    self._put_alias_back(production),
+                    self._put_pointer_back(production),
+                )
+                if said is not None
+            ]
+
+    def _put_release_back(self, production: Promotion) -> str | None:
+        version, sha256 = production.model_version, production.manifest_sha256
+        if self._releases.holds(version, manifest_sha256=sha256):
+            return None
+        try:
+            self._download_and_publish(production)
+        except ReleaseInvalid as error:
+            return f"the release of version {version}, which is production, is not whole, and cannot be mended: {error}"
+        return f"the release of version {version} was not whole and was taken from MLflow again"
+
+    def _put_alias_back(self, production: Promotion) -> str | None:
+        version, named = production.model_version, self._registry.production_version()
+        if named == version:
+            return None
+        if not self._registry.holds(version):
+            return f"version {version}, which is production, is gone from MLflow"
+        self._registry.move_production(version)
         return (
-            f"the alias `production` in MLflow named version {named or 'none'} and was put back to "
-            f"{production.model_version}, which the ledger has; `mlops rollback` goes back to an older version"
+            f"the alias `production` in MLflow named version {named or 'none'} and was put back to {version}, which "
+            "the ledger has; `mlops rollback` goes back to an older version"
+        )
+
+    def _put_pointer_back(self, production: Promotion) -> str | None:
+        wanted = _pointer(production)
+        try:
+            found = self._releases.pointer()
+        except ReleaseInvalid:
+            found = None
+        if found == wanted:
+            return None
+        self._releases.point_to(wanted)
+        named = f"version {found.model_version}, epoch {found.epoch}" if found else "nothing that can be read"
+        return (
+            f"the pointer named {named} and was put back to version {wanted.model_version}, epoch {wanted.epoch}, "
+            "which the ledger has"
         )
 
     def _finish_what_a_crash_left(self) -> list[Promotion]:
@@ -136,25 +175,21 @@ class Promoter:
         if self._releases.holds(promotion.model_version, manifest_sha256=promotion.manifest_sha256):
             return
         try:
-            with TemporaryDirectory() as folder:
-                bundle = self._registry.download_bundle(promotion.model_version, Path(folder))
-                self._releases.publish(
-                    bundle, model_version=promotion.model_version, manifest_sha256=promotion.manifest_sha256
-                )
+            self._download_and_publish(promotion)
         except ReleaseInvalid:
             self.ledger.conclude(promotion.epoch, "void")
             raise
 
+    def _download_and_publish(self, promotion: Promotion) -> None:
+        with TemporaryDirectory() as folder:
+            bundle = self._registry.download_bundle(promotion.model_version, Path(folder))
+            self._releases.publish(
+                bundle, model_version=promotion.model_version, manifest_sha256=promotion.manifest_sha256
+            )
+
     def _move(self, promotion: Promotion) -> None:
         self._registry.move_production(promotion.model_version)
-        self._releases.point_to(
-            Pointer(
-                model_version=promotion.model_version,
-                epoch=promotion.epoch,
-                manifest_sha256=promotion.manifest_sha256,
-                promoted_at=promotion.at,
-            )
-        )
+        self._releases.point_to(_pointer(promotion))
         self.ledger.conclude(promotion.epoch, "done")
 
     @contextmanager
@@ -164,6 +199,15 @@ class Promoter:
         with (self._releases.folder / ".promotion.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _pointer(promotion: Promotion) -> Pointer:
+    return Pointer(
+        model_version=promotion.model_version,
+        epoch=promotion.epoch,
+        manifest_sha256=promotion.manifest_sha256,
+        promoted_at=promotion.at,
+    )
 
 
 def _earlier(ledger: Ledger, production: Promotion | None, version: int | None) -> Promotion:

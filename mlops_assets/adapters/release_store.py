@@ -158,10 +158,8 @@ class ReleaseStore:
                 shutil.rmtree(target)
 
     def point_to(self, pointer: Pointer) -> None:
-        """Makes the service follow; an older epoch never replaces a newer one."""
-        now = self.pointer()
-        if now is None or now.epoch < pointer.epoch:
-            write_atomically(self.folder / release.POINTER, msgspec.json.encode(pointer))
+        """Makes the service follow."""
+        write_atomically(self.folder / release.POINTER, msgspec.json.encode(pointer))
 
 
 def features_of(dataset: Dataset) -> tuple[Feature, ...]:

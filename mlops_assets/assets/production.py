@@ -42,9 +42,8 @@ def production_model(
     refusal in the same run it is skipped. Asked for by hand it takes the version that was approved, or the newest
     candidate, and fails with what is missing where its evidence does not allow a promotion.
     """
-    promoter.reconcile()
-    if put_back := promoter.put_alias_back():
-        context.log.warning(put_back)
+    for said in promoter.put_right():
+        context.log.warning(said)
     # The run's own candidate, and not the newest: another window's may have been registered meanwhile.
     own = registry.candidate_of({context.run.run_id, context.run.parent_run_id, context.run.root_run_id} - {None})
     version = own or _approved_version(approvals) or registry.candidate_version()

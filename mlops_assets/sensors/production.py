@@ -1,4 +1,4 @@
-"""`production_sensor`: finishes promotions that a crash left, and puts MLflow's alias back where someone moved it."""
+"""`production_sensor`: finishes promotions that a crash left, and puts right what someone moved by hand."""
 
 import dagster as dg
 
@@ -30,7 +30,7 @@ def production_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason("nothing was promoted yet")
         promoter = Promoter(ledger, registry, ReleaseStore(settings.releases))
         said = [f"finished the promotion of version {one.model_version}" for one in promoter.reconcile()]
-        said += [put_back] if (put_back := promoter.put_alias_back()) else []
+        said += promoter.put_right()
         if not said:
             return dg.SkipReason("ledger, release, alias and pointer agree")
         for line in said:

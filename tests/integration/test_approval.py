@@ -209,6 +209,20 @@ def test_a_request_that_expired_is_void(loop: Loop, sensor: Sensor) -> None:
     assert loop.served_version() == 1
 
 
+def test_a_tag_of_an_earlier_request_does_not_answer_a_later_one(loop: Loop, sensor: Sensor) -> None:
+    """Set after the first was void, it would promote the moment somebody asks again."""
+    pending = loop.approvals.pending()
+    assert pending is not None
+    loop.approvals.answer(pending.number, "void", actor="the loop", reason="nobody answered")
+    sensor.tick()
+    loop.registry._client().set_model_version_tag("small", "2", "approval", "approved")
+    assert "waits for approval until" in failure_message(loop.promote_by_hand())
+    assert sensor.tick()[0] == []
+    again = loop.approvals.pending()
+    assert again is not None
+    assert again.number > pending.number
+
+
 def test_evidence_that_changed_after_the_approval_is_not_promoted(loop: Loop, sensor: Sensor) -> None:
     """The approval was of that evidence."""
     answer(loop.settings, 2, "approved", reason="fine", by="ann")

@@ -1,6 +1,7 @@
 """The gate in the graph: what passes, what is refused, and the ways round it."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -16,7 +17,7 @@ from mlops_assets.definitions import build_definitions
 from mlops_assets.domain.evidence import Evidence
 from mlops_assets.domain.gate import CHECKS
 from mlops_assets.sensors.production import production_sensor
-from serving.release import ReleaseInvalid
+from serving.release import Pointer, ReleaseInvalid
 from tests.integration.conftest import CONTRACT, Loop, failure_message
 
 pytestmark = pytest.mark.integration
@@ -222,6 +223,21 @@ def test_an_alias_that_someone_moved_in_mlflow_is_put_back(loop: Loop) -> None:
         assert loop.registry.production_version() == 1
         assert loop.served_version() == 1
     assert [loop.registry.holds(version) for version in (1, 2, 3)] == [True, True, False]
+
+
+def test_a_pointer_that_someone_forged_is_put_back(loop: Loop) -> None:
+    """To a version that no gate let through, under an epoch that no promotion of the ledger reaches soon."""
+    promoted_first(loop)
+    refused_second(loop)
+    with TemporaryDirectory() as folder:
+        bundle = loop.registry.download_bundle(2, Path(folder))
+        sha256 = loop.registry.evidence(2).manifest_sha256
+        loop.releases.publish(bundle, model_version=2, manifest_sha256=sha256)
+    loop.releases.point_to(Pointer(model_version=2, epoch=99, manifest_sha256=sha256, promoted_at="now"))
+    assert watched(loop) == (
+        "the pointer named version 2, epoch 99 and was put back to version 1, epoch 1, which the ledger has"
+    )
+    assert loop.served_version() == 1
 
 
 def test_what_a_crash_left_is_finished_without_a_run(loop: Loop) -> None:

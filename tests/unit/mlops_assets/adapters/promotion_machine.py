@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -131,7 +132,7 @@ class Promotions(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Finishes, checks and cleans up."""
         self.loop.promoter.reconcile()
-        self.loop.promoter.put_alias_back()
+        self.loop.promoter.put_right()
         self.loop.agree()
         shutil.rmtree(self.folder)
 
@@ -162,7 +163,7 @@ class Promotions(RuleBasedStateMachine):
         else:
             assert self.loop.ledger.hold() is None
             assert self.loop.serves == (version, promotion.epoch)
-        self.loop.promoter.put_alias_back()
+        self.loop.promoter.put_right()
         self.loop.agree()
 
     @rule(data=st.data(), moment=st.sampled_from(MOMENTS))
@@ -216,11 +217,41 @@ class Promotions(RuleBasedStateMachine):
         self.loop.registry.move_by_hand(data.draw(st.sampled_from(sorted(self.shas))))
         assert self.loop.serves == had
 
+    @precondition(lambda self: self.loop.serves is not None)
+    @rule(epoch=st.integers(1, 50), data=st.data())
+    def forge_the_pointer(self, epoch: int, data: st.DataObject) -> None:
+        """Somebody writes another release into it, or half of one, or deletes it; the next look puts it back."""
+        path = self.loop.releases.folder / release.POINTER
+        version = data.draw(st.none() | st.sampled_from(sorted(self.shas)))
+        if version is None:
+            path.write_bytes(data.draw(st.sampled_from([b"", b"{ half"])))
+        else:
+            forged = Pointer(model_version=version, epoch=epoch, manifest_sha256=self.shas[version], promoted_at="now")
+            path.write_bytes(msgspec.json.encode(forged))
+        self.loop.promoter.put_right()
+        self.loop.agree()
+
+    @precondition(lambda self: self.loop.serves is not None)
+    @rule()
+    def break_the_release(self) -> None:
+        """Somebody edits what is served; it is mended where the registry still has it, and told where not."""
+        self.loop.promoter.put_right()
+        production = self.loop.ledger.production()
+        assert production is not None
+        model = self.loop.releases.folder / str(production.model_version) / release.MODEL
+        whole = model.read_bytes()
+        model.write_bytes(whole + b"?")
+        said = self.loop.promoter.put_right()
+        if production.model_version in self.spoiled:
+            assert any("cannot be mended" in line for line in said)
+            model.write_bytes(whole)
+        self.loop.agree()
+
     @rule()
     def reconcile(self) -> None:
         """The next start."""
         self.loop.promoter.reconcile()
-        self.loop.promoter.put_alias_back()
+        self.loop.promoter.put_right()
         self.loop.agree()
 
     @precondition(lambda self: len(self.spoiled) < len(self.shas))

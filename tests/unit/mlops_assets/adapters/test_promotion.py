@@ -3,6 +3,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from threading import Barrier, Thread
 
+import msgspec
 import pytest
 from hypothesis import settings
 
@@ -118,17 +119,10 @@ def test_a_bundle_that_was_changed_after_the_crash_is_void(loop: Loop, moment: s
     loop.agree()
 
 
-def test_a_pointer_that_cannot_be_read_voids_nothing_half_done(loop: Loop) -> None:
-    """The alias has moved by then: the promotion stays open, and is finished once the pointer is mended."""
-    pointer = loop.releases.folder / release.POINTER
-    pointer.write_bytes(b"{ half")
-    with pytest.raises(ReleaseInvalid, match=release.POINTER):
-        loop.promoter.promote(loop.request(2))
-    with pytest.raises(ReleaseInvalid, match=release.POINTER):
-        loop.promoter.reconcile()
-    assert [promotion.epoch for promotion in loop.ledger.unfinished()] == [2]
-    pointer.unlink()
-    loop.promoter.reconcile()
+def test_a_pointer_that_cannot_be_read_stops_no_promotion(loop: Loop) -> None:
+    """The ledger decides, and the pointer says what it says."""
+    (loop.releases.folder / release.POINTER).write_bytes(b"{ half")
+    loop.promoter.promote(loop.request(2))
     assert loop.serves == (2, 2)
     loop.agree()
 
@@ -236,13 +230,54 @@ def test_a_version_whose_bundle_is_gone_is_not_gone_back_to(loop: Loop) -> None:
 def test_an_alias_that_someone_moved_is_put_back_and_told(loop: Loop) -> None:
     """MLflow keeps no history of it, and the service does not follow: two stories of what is in production."""
     loop.promoter.promote(loop.request(2))
-    assert loop.promoter.put_alias_back() is None
+    assert loop.promoter.put_right() == []
     loop.registry.move_by_hand(3)
     assert loop.serves == (2, 2)
-    said = loop.promoter.put_alias_back()
-    assert said is not None
+    (said,) = loop.promoter.put_right()
     assert "named version 3 and was put back to 2" in said
     loop.agree()
+
+
+@pytest.mark.parametrize("forged", ["a higher epoch", "another version", "no pointer", "half a pointer"])
+def test_a_pointer_that_the_ledger_does_not_know_is_put_back(loop: Loop, forged: str) -> None:
+    """The service follows the pointer, whoever wrote it; a higher epoch must not shield it."""
+    loop.promoter.promote(loop.request(2))
+    path = loop.releases.folder / release.POINTER
+    pointer = loop.releases.pointer()
+    assert pointer is not None
+    if forged == "no pointer":
+        path.unlink()
+    elif forged == "half a pointer":
+        path.write_bytes(b"{ half")
+    else:
+        loop.releases.point_to(
+            msgspec.structs.replace(pointer, epoch=99)
+            if forged == "a higher epoch"
+            else msgspec.structs.replace(pointer, model_version=1)
+        )
+    (said,) = loop.promoter.put_right()
+    assert said.endswith("and was put back to version 2, epoch 2, which the ledger has")
+    loop.agree()
+    assert loop.promoter.put_right() == []
+
+
+def test_a_release_that_was_changed_is_taken_from_the_registry_again(loop: Loop) -> None:
+    """The service keeps what it has loaded, and could not start again."""
+    (loop.releases.folder / "1" / release.MODEL).write_bytes(b"another model")
+    (said,) = loop.promoter.put_right()
+    assert said == "the release of version 1 was not whole and was taken from MLflow again"
+    loop.agree()
+
+
+def test_a_release_that_cannot_be_mended_is_told(loop: Loop) -> None:
+    """And nothing else is left undone for it."""
+    (loop.releases.folder / "1" / release.MODEL).write_bytes(b"another model")
+    loop.registry.spoil(1)
+    loop.registry.move_by_hand(3)
+    broken, moved = loop.promoter.put_right()
+    assert "is not whole, and cannot be mended" in broken
+    assert "named version 3" in moved
+    assert loop.registry.production == 1
 
 
 def test_before_the_first_promotion_an_alias_is_nobodys(tmp_path: Path) -> None:
@@ -250,7 +285,7 @@ def test_before_the_first_promotion_an_alias_is_nobodys(tmp_path: Path) -> None:
     loop = Loop(tmp_path, ledger_in(tmp_path))
     loop.registry.add(1)
     loop.registry.move_by_hand(1)
-    assert loop.promoter.put_alias_back() is None
+    assert loop.promoter.put_right() == []
 
 
 def test_a_version_that_was_deleted_is_not_gone_back_to(loop: Loop) -> None:
@@ -267,6 +302,6 @@ def test_an_alias_is_not_put_back_to_a_version_that_was_deleted(loop: Loop) -> N
     """MLflow would refuse, and the next promotion would fail with it."""
     shutil.rmtree(loop.registry.folder / "1")
     loop.registry.move_by_hand(3)
-    assert loop.promoter.put_alias_back() == "version 1, which is production, is gone from MLflow"
+    assert loop.promoter.put_right() == ["version 1, which is production, is gone from MLflow"]
     loop.promoter.promote(loop.request(2))
     loop.agree()
