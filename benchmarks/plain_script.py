@@ -177,6 +177,7 @@ def publish(trained: Trained, window: DataWindow, windows: WindowStore, releases
             ),
             metrics=trained.metrics,
             importance=trained.importance,
+            card="",
         )
     releases.point_to(
         Pointer(

@@ -57,6 +57,7 @@ class TrainedCandidate:
         lineage: Lineage,
         metrics: Mapping[str, float],
         importance: Mapping[str, float],
+        card: str,
     ) -> str:
         """Fills an empty folder with the release bundle, whose cases are rows on which both ways of scoring agree.
 
@@ -74,6 +75,7 @@ class TrainedCandidate:
             lineage=lineage,
             metrics=metrics,
             importance=importance,
+            card=card,
         )
 
 

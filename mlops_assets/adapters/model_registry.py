@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mlops_assets.domain.evidence import Evidence
+from mlops_assets.domain.model_card import summary
 from serving.release import ReleaseInvalid
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ SCORES = "scores.parquet"
 """Both models' scores of the validation rows."""
 EVIDENCE_TAG = "evidence_sha256"
 APPROVAL, APPROVAL_BY, APPROVAL_REASON = "approval", "approval_by", "approval_reason"
+LONGEST_DESCRIPTION = 4_500
+"""Characters; MLflow's column holds 5,000."""
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 # The client's defaults are 120 s and 7 retries, which looks like a hang of minutes when the server is down.
@@ -154,6 +157,12 @@ class ModelRegistry:
         """Keeps a version's release bundle with its run."""
         self._client().log_artifacts(candidate.mlflow_run_id, str(bundle), BUNDLE)
 
+    def describe(self, candidate: CandidateVersion, card: str) -> None:
+        """Shows a version's model card, but for its features, on the version's page."""
+        self._client().update_model_version(
+            self.model_name, str(candidate.version), description=summary(card, longest=LONGEST_DESCRIPTION)
+        )
+
     def log_scores(self, candidate: CandidateVersion, scores: Path) -> None:
         """Keeps the models' scores of the validation rows with a version's run."""
         self._client().log_artifact(candidate.mlflow_run_id, str(scores))
@@ -185,6 +194,19 @@ class ModelRegistry:
         if evidence.sha256 != expected or evidence.candidate.version != version:
             raise EvidenceMissing(f"the evidence of version {version} is not the one that the gate wrote")
         return evidence
+
+    def download_scores(self, version: int, folder: Path) -> Path:
+        """Copies the models' scores of a version's validation rows below `folder` and says where.
+
+        Raises:
+            EvidenceMissing: they are gone.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return Path(self._client().download_artifacts(str(self._version(version).run_id), SCORES, str(folder)))
+        except (MlflowException, OSError) as error:
+            raise EvidenceMissing(f"the scores of version {version} cannot be read: {error}") from error
 
     def candidate_of(self, dagster_run_ids: Collection[str | None]) -> int | None:
         """The newest version that one of these runs registered and judged; None where there is none."""

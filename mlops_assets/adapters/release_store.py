@@ -21,6 +21,8 @@ from mlops_assets.domain.dataset import Dataset
 from serving import release
 from serving.release import Case, Feature, Manifest, Pointer, TrainingWindow
 
+MODEL_CARD = "model_card.md"
+"""In a bundle, for people: the service verifies it with the rest, and reads no more of it."""
 TIMED_ROWS = 200
 """Single rows that the time of one is the median of."""
 
@@ -198,6 +200,7 @@ def write_bundle(
     lineage: Lineage,
     metrics: Mapping[str, float],
     importance: Mapping[str, float],
+    card: str,
 ) -> str:
     """Fills an empty folder with a bundle.
 
@@ -206,6 +209,7 @@ def write_bundle(
     """
     (folder / release.MODEL).write_bytes(model)
     (folder / release.CASES).write_bytes(msgspec.json.format(msgspec.json.encode(cases)))
+    (folder / MODEL_CARD).write_text(card, encoding="utf-8")
     manifest = Manifest(
         model_name=lineage.model_name,
         model_version=lineage.model_version,
@@ -217,7 +221,7 @@ def write_bundle(
         validation_window=TrainingWindow(*lineage.validation_window),
         dagster_run_id=lineage.dagster_run_id,
         mlflow_run_id=lineage.mlflow_run_id,
-        files={name: release.digest_of(folder / name) for name in (release.MODEL, release.CASES)},
+        files={name: release.digest_of(folder / name) for name in (release.MODEL, release.CASES, MODEL_CARD)},
     )
     (folder / release.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
     return release.sha256_of(folder / release.MANIFEST)

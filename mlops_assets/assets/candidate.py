@@ -1,6 +1,7 @@
 """`candidate_model`: a model trained on the newest windows, and what the gate saw of it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +24,7 @@ from mlops_assets.domain.evaluation import NotComparable
 from mlops_assets.domain.evidence import Evidence, Production, Scored, SegmentGain
 from mlops_assets.domain.gate import refusals
 from mlops_assets.domain.importance import permutation_importance
+from mlops_assets.domain.model_card import model_card
 from mlops_assets.domain.parity import parity
 from mlops_assets.domain.windows import missing_labels
 from mlops_assets.partitions import window_partitions
@@ -30,6 +32,10 @@ from serving.release import sha256_of
 
 IMPORTANCE = dg.TableSchema([dg.TableColumn("feature"), dg.TableColumn("auc_lost", "float")])
 """Given, as Dagster cannot find the columns of a table without rows."""
+
+
+UNBUNDLED = "0" * 64
+"""In the place of the bundle's hash, until there is one."""
 
 
 @dg.asset(
@@ -57,11 +63,12 @@ def candidate_model(
     """
     window = _usable_window(windows, context.partition_key)
     try:
-        evidence, importance, pictures = _train_and_compare(context, window, windows, releases, registry, mlflow)
+        judged = _train_and_compare(context, window, windows, releases, registry, mlflow)
     except (NotTrainable, NotComparable) as error:
         context.log.warning(f"window {window.window}: {error}")
         yield from no_gate_results(str(error))
         return
+    evidence = judged.evidence
     ledger.keep_evidence(evidence.sha256, evidence.to_json())
     if refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None):
         registry.set_status(evidence.candidate.version, "rejected")
@@ -70,17 +77,18 @@ def candidate_model(
             "model_version": evidence.candidate.version,
             "auc": evidence.candidate.auc,
             "side_by_side": side_by_side(evidence),
-            "importance": _importance_table(importance),
+            "importance": _importance_table(judged.importance),
             "training_rows": evidence.training_rows,
             "validation_rows": evidence.validation_rows,
             "training_windows": dg.MetadataValue.json(evidence.training_windows),
             "judged_by": dg.MetadataValue.json(judged_by(windows.dataset)),
             "evidence": dg.MetadataValue.json(evidence.model_dump(mode="json")),
             "evidence_sha256": evidence.sha256,
-            **{name: dg.MetadataValue.md(picture) for name, picture in pictures.items()},
+            "model_card": dg.MetadataValue.md(judged.card),
+            **{name: dg.MetadataValue.md(picture) for name, picture in judged.pictures.items()},
         }
     )
-    yield from gate_results(evidence, pictures)
+    yield from gate_results(evidence, judged.pictures)
 
 
 def _usable_window(windows: WindowStore, window: str) -> DataWindow:
@@ -100,6 +108,16 @@ def _usable_window(windows: WindowStore, window: str) -> DataWindow:
     return stored
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """What there is to say of a candidate."""
+
+    evidence: Evidence
+    importance: Mapping[str, float]
+    card: str
+    pictures: Mapping[str, str]
+
+
 def _train_and_compare(
     context: dg.AssetExecutionContext,
     window: DataWindow,
@@ -107,12 +125,8 @@ def _train_and_compare(
     releases: ReleaseStore,
     registry: ModelRegistry,
     mlflow: TrackedRun,
-) -> tuple[Evidence, dict[str, float], dict[str, str]]:
-    """Trains, exports, scores beside production, registers.
-
-    Returns:
-        What the gate saw, the features' importance, and pictures.
-    """
+) -> _Judged:
+    """Trains, exports, scores beside production, registers."""
     dataset = windows.dataset
     versions = {part.window: part.data_version for part in windows.training_windows(window.window)}
     validation = validation_rows(windows, window.window, window.data_version)
@@ -162,13 +176,8 @@ def _train_and_compare(
     )
     with TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "release").mkdir()
-        manifest_sha256 = trained.write_bundle(
-            folder / "release", validation, lineage=lineage, metrics=metrics, importance=importance
-        )
-        registry.log_bundle(registered, folder / "release")
         score_table(dataset, validation, scores).to_parquet(folder / SCORES)
-        evidence = Evidence(
+        unbundled = Evidence(
             window=window.window,
             data_version=window.data_version,
             training_windows=versions,
@@ -181,15 +190,25 @@ def _train_and_compare(
             known_cases=trained.known_cases(),
             parity=parity(dataset, validation, truth, served=trained.served.score, fitted=trained.fitted),
             row_milliseconds=trained.served.row_milliseconds(validation),
+            training=dataset.training,
             gate=dataset.gate,
             scores_sha256=sha256_of(folder / SCORES),
-            manifest_sha256=manifest_sha256,
+            manifest_sha256=UNBUNDLED,
             **provenance,
             dagster_run_id=context.run.run_id,
         )
+        # The bundle holds the card, which says what the gate saw, and the evidence names the bundle.
+        card = model_card(dataset, unbundled, importance)
+        (folder / "release").mkdir()
+        manifest_sha256 = trained.write_bundle(
+            folder / "release", validation, lineage=lineage, metrics=metrics, importance=importance, card=card
+        )
+        evidence = unbundled.model_copy(update={"manifest_sha256": manifest_sha256})
+        registry.log_bundle(registered, folder / "release")
         registry.log_scores(registered, folder / SCORES)
+        registry.describe(registered, card)
         registry.log_evidence(registered, evidence)
-    return evidence, importance, comparison_pictures(window.window, truth, scores, segments)
+    return _Judged(evidence, importance, card, comparison_pictures(window.window, truth, scores, segments))
 
 
 def _demand_inputs(released: Release, dataset: Dataset) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.folder import FolderLanding
@@ -15,7 +14,9 @@ from mlops_assets.adapters.landing.landed_window import SourceDown, SourceInvali
 from mlops_assets.adapters.service_client import ServiceUnavailable
 from mlops_assets.adapters.window_records import RecordInvalid
 from mlops_assets.cli.errors import UserError
-from mlops_assets.cli.state import demand_own_state, demand_state, settings_as_started
+from mlops_assets.cli.options import DatasetOption, SourceOption, console, settings_of
+from mlops_assets.cli.production_commands import production_app
+from mlops_assets.cli.state import demand_own_state, demand_state
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
 from mlops_assets.datasets.flights import WINDOWS
@@ -23,31 +24,10 @@ from mlops_assets.domain.windows import WindowNameInvalid, WindowUnfit
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A closed MLOps loop for tabular classification.")
 window_app = typer.Typer(no_args_is_help=True, help="Data windows.")
-hold_app = typer.Typer(no_args_is_help=True, help="Whether the loop may promote.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows and windows that were set aside.")
 app.add_typer(window_app, name="window")
 app.add_typer(quarantine_app, name="quarantine")
-app.add_typer(hold_app, name="hold")
-
-DatasetOption = Annotated[
-    Path | None,
-    typer.Option("--dataset", help="The dataset's contract; else MLOPS_DATASET, that of the last start, the flights."),
-]
-SourceOption = Annotated[
-    str | None,
-    typer.Option("--source", help="Where windows land: a folder, s3://..., postgresql://...; else MLOPS_SOURCE."),
-]
-ByOption = Annotated[str | None, typer.Option("--by", help="Who asks for it; else the user that runs the command.")]
-
-
-def _settings(dataset: Path | None = None, source: str | None = None) -> Settings:
-    given = {"dataset": dataset, "source": source}
-    return settings_as_started(**{name: value for name, value in given.items() if value is not None})
-
-
-def _console() -> Console:
-    """Shows texts as they are: a column may be called `price [/unit]` or `:key:`."""
-    return Console(markup=False, emoji=False)
+app.add_typer(production_app)
 
 
 @app.command()
@@ -60,7 +40,7 @@ def init(
     """Look at your data and write a commented contract of it."""
     from mlops_assets.cli.init import init
 
-    init(path, output, _console())
+    init(path, output, console())
 
 
 @app.command()
@@ -68,7 +48,7 @@ def check(dataset: DatasetOption = None, source: SourceOption = None) -> None:
     """Say whether the contract and the windows that landed hold, without running anything."""
     from mlops_assets.cli.check import check
 
-    if not check(_settings(dataset, source), _console()):
+    if not check(settings_of(dataset, source), console()):
         raise typer.Exit(1)
 
 
@@ -81,7 +61,7 @@ def demo(
     """Replay a year of real flights through the whole loop."""
     from mlops_assets.cli.demo import demo
 
-    demo(Settings(), _console(), windows=windows, leave=leave, fresh=fresh)
+    demo(Settings(), console(), windows=windows, leave=leave, fresh=fresh)
 
 
 @app.command()
@@ -89,7 +69,7 @@ def up(dataset: DatasetOption = None, source: SourceOption = None) -> None:
     """Run Dagster, the prediction service and MLflow's pages until Ctrl-C."""
     from mlops_assets.cli.up import up
 
-    up(_settings(dataset, source), _console())
+    up(settings_of(dataset, source), console())
 
 
 @app.command()
@@ -101,11 +81,11 @@ def status(
     """Say what is in production, what the service answers with, and what became of each window."""
     from mlops_assets.cli.status import read_status, status_view
 
-    read = read_status(_settings(dataset, source))
+    read = read_status(settings_of(dataset, source))
     if as_json:
         typer.echo(json.dumps(read, indent=2))
     else:
-        _console().print(status_view(read))
+        console().print(status_view(read))
 
 
 @app.command()
@@ -119,11 +99,11 @@ def explain(
     from mlops_assets.cli.explain import explanation_view
     from mlops_assets.cli.explanation import read_explanation
 
-    read = read_explanation(_settings(dataset, source), window)
+    read = read_explanation(settings_of(dataset, source), window)
     if as_json:
         typer.echo(json.dumps(read, indent=2))
     else:
-        _console().print(explanation_view(read))
+        console().print(explanation_view(read))
 
 
 @app.command()
@@ -137,100 +117,12 @@ def drift(
     """Compare two stored windows: their quality side by side, and the drift from one to the other. Trains nothing."""
     from mlops_assets.cli.drift import compare, show
 
-    settings = _settings(dataset, source)
+    settings = settings_of(dataset, source)
     comparison = compare(settings, reference, current)
     if as_json:
         typer.echo(json.dumps(comparison.as_json(), indent=2))
     else:
-        show(comparison, read_dataset(settings.dataset), _console())
-
-
-@app.command()
-def ledger(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, dataset: DatasetOption = None
-) -> None:
-    """List every promotion: which version, when, by whom, why, on which evidence."""
-    from mlops_assets.cli.ledger import read_ledger, show_ledger
-
-    read = read_ledger(_settings(dataset))
-    if as_json:
-        typer.echo(json.dumps(read, indent=2))
-    else:
-        show_ledger(read, _console())
-
-
-@app.command("served-at")
-def served_at(
-    timestamp: Annotated[str, typer.Argument(help="As 2026-03-01T12:00:00+01:00; UTC where it names no zone.")],
-    dataset: DatasetOption = None,
-) -> None:
-    """Say which version was in production at a time."""
-    from mlops_assets.cli.ledger import served_at
-
-    typer.echo(served_at(_settings(dataset), timestamp))
-
-
-@app.command()
-def rollback(
-    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
-    version: Annotated[int | None, typer.Argument(help="Else the one before production's.")] = None,
-    by: ByOption = None,
-    dataset: DatasetOption = None,
-) -> None:
-    """Make an earlier version production again, and put promotions on hold."""
-    from mlops_assets.cli.ledger import roll_back
-
-    typer.echo(roll_back(_settings(dataset), version, reason=reason, by=by))
-
-
-@app.command()
-def approve(
-    version: Annotated[int, typer.Argument(help="The candidate that waits for approval.")],
-    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
-    by: ByOption = None,
-    dataset: DatasetOption = None,
-) -> None:
-    """Let a candidate that passed the gate become production."""
-    from mlops_assets.cli.approval import answer
-
-    typer.echo(answer(_settings(dataset), version, "approved", reason=reason, by=by))
-
-
-@app.command()
-def reject(
-    version: Annotated[int, typer.Argument(help="The candidate that waits for approval.")],
-    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
-    by: ByOption = None,
-    dataset: DatasetOption = None,
-) -> None:
-    """Keep a candidate from becoming production."""
-    from mlops_assets.cli.approval import answer
-
-    typer.echo(answer(_settings(dataset), version, "rejected", reason=reason, by=by))
-
-
-@hold_app.command("on")
-def hold_on(
-    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
-    by: ByOption = None,
-    dataset: DatasetOption = None,
-) -> None:
-    """Keep the loop from promoting; it goes on measuring and training."""
-    from mlops_assets.cli.ledger import set_hold
-
-    typer.echo(set_hold(_settings(dataset), is_on=True, reason=reason, by=by))
-
-
-@hold_app.command("off")
-def hold_off(
-    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")] = "lifted",
-    by: ByOption = None,
-    dataset: DatasetOption = None,
-) -> None:
-    """Let the loop promote again."""
-    from mlops_assets.cli.ledger import set_hold
-
-    typer.echo(set_hold(_settings(dataset), is_on=False, reason=reason, by=by))
+        show(comparison, read_dataset(settings.dataset), console())
 
 
 @app.command()
@@ -242,7 +134,7 @@ def checks(
     """Run every asset check on small windows, in a state of its own; fails when one fails."""
     from mlops_assets.cli.checks import run_checks
 
-    if not run_checks(_console(), folder):
+    if not run_checks(console(), folder):
         raise typer.Exit(1)
 
 
@@ -255,7 +147,7 @@ def window_add(
     source: SourceOption = None,
 ) -> None:
     """Land a window, or its late labels (<window>.labels.csv): copied, and renamed into place."""
-    settings = _settings(dataset, source)
+    settings = settings_of(dataset, source)
     landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
     if not isinstance(landing, FolderLanding):
         raise UserError(f"windows land in {settings.shown_location}: put it there with that place's own tools")
@@ -271,7 +163,7 @@ def window_remove(
     window: Annotated[str, typer.Argument(help="The window's name.")], dataset: DatasetOption = None
 ) -> None:
     """Take a window out of use: nothing is trained on it any more. What landed stays where it is."""
-    settings = _settings(dataset)
+    settings = settings_of(dataset)
     demand_state(settings)
     from mlops_assets.adapters.window_store import WindowStore
 
@@ -285,7 +177,7 @@ def quarantine_list(dataset: DatasetOption = None) -> None:
     """List the windows in quarantine, and those with rows in it."""
     from mlops_assets.cli.quarantine import list_quarantine
 
-    list_quarantine(_settings(dataset), _console())
+    list_quarantine(settings_of(dataset), console())
 
 
 @quarantine_app.command("show")
@@ -297,7 +189,7 @@ def quarantine_show(
     """Show which rules the rows of a window broke, and the first of them."""
     from mlops_assets.cli.quarantine import show_quarantine
 
-    show_quarantine(_settings(dataset), _console(), window, rows=rows)
+    show_quarantine(settings_of(dataset), console(), window, rows=rows)
 
 
 @quarantine_app.command("requeue")
@@ -309,7 +201,7 @@ def quarantine_requeue(
     """Take a window up again, as it lies where it landed and by the contract as it is now."""
     from mlops_assets.cli.quarantine import requeue
 
-    requeue(_settings(dataset, source), _console(), window)
+    requeue(settings_of(dataset, source), console(), window)
 
 
 def main() -> None:

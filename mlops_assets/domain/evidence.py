@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mlops_assets.domain.dataset_tables import Gate
+from mlops_assets.domain.dataset_tables import Gate, Training
 from mlops_assets.domain.known_cases import KnownCaseScore
 from mlops_assets.domain.record import Record
 
@@ -100,6 +100,8 @@ class Evidence(Record):
     parity: Parity
     row_milliseconds: float
     """Median time that the exported model takes for one row."""
+    training: Training
+    """The contract's settings of the training."""
     gate: Gate
     """The contract's limits."""
     scores_sha256: Sha256

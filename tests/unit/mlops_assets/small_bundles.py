@@ -27,6 +27,7 @@ def small_bundle(folder: Path, version: int, *, model: bytes = b"a model", cases
             mlflow_run_id=f"mlflow-{version}",
         ),
         importance={},
+        card="",
         metrics={"auc": 0.7},
     )
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mlops_assets.domain.dataset_tables import Gate
+from mlops_assets.domain.dataset_tables import Gate, Training
 from mlops_assets.domain.evidence import Evidence, Gain, Parity, Production, Scored, SegmentGain
 from mlops_assets.domain.known_cases import KnownCaseScore
 
@@ -24,6 +24,7 @@ EVIDENCE = Evidence(
     known_cases=(CASE,),
     parity=PARITY,
     row_milliseconds=0.02,
+    training=Training(),
     gate=Gate(),
     scores_sha256="3" * 64,
     manifest_sha256="0" * 64,

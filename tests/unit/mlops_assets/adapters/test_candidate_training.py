@@ -95,6 +95,7 @@ def test_a_bundles_cases_are_rows_that_both_ways_of_scoring_agree_on(
         lineage=Lineage("small", 1, {}, (window.window, window.data_version), "run", "run"),
         metrics={},
         importance={},
+        card="",
     )
     cases = read_cases(folder)
     assert len(cases) == CASES

@@ -131,6 +131,7 @@ def test_the_service_answers_a_bundle_with_booleans_and_new_values(releases: Rel
         dataset=OPEN,
         lineage=Lineage("small", 1, {"2013-01": "aaaa"}, ("2013-02", "bbbb"), "run", "mlflow"),
         importance={"amount": 0.125},
+        card="",
         metrics={},
     )
     releases.publish(tmp_path / "open", model_version=1, manifest_sha256=sha)
@@ -276,6 +277,7 @@ def test_production_says_how_much_it_needs_each_feature(releases: ReleaseStore, 
         lineage=Lineage("small", 1, {"2013-01": "aaaa"}, ("2013-02", "bbbb"), "run", "mlflow"),
         metrics={"auc": 0.7},
         importance={"visits": 0.0625, "amount": -0.001},
+        card="",
     )
     releases.publish(tmp_path / "new", model_version=1, manifest_sha256=sha)
     releases.point_to(pointer(1, 1, sha))

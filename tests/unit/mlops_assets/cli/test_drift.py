@@ -77,6 +77,7 @@ def release_model(settings: Settings) -> None:
         ),
         metrics={"auc": 0.7},
         importance={},
+        card="",
     )
     pointer = Pointer(epoch=1, model_version=1, manifest_sha256=digest, promoted_at="2013-02-01T00:00:00Z")
     ReleaseStore(settings.releases).point_to(pointer)
