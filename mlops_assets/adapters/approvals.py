@@ -50,6 +50,10 @@ _answers = Table(
 )
 
 
+RUN_TAG = "mlops/approval"
+"""On the run that promotes what was approved: the number of the request."""
+
+
 class AlreadyAnswered(Exception):
     """A request has its answer; nothing was written."""
 
@@ -109,6 +113,12 @@ class Approvals:
         """The request that waits for its answer."""
         with self._engine.connect() as connection:
             return next(iter(_open(connection)), None)
+
+    def request(self, number: int) -> ApprovalRequest | None:
+        """A request by its number."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(_requests).where(_requests.c.number == number)).mappings().first()
+        return _request(row) if row else None
 
     def newest(self, model_version: int | None = None) -> tuple[ApprovalRequest, ApprovalAnswer | None] | None:
         """The last request, or the last for a version, with its answer, if it has one."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from mlops_assets.adapters.approvals import Approvals
+from mlops_assets.adapters.approvals import RUN_TAG, Approvals
 from mlops_assets.adapters.ledger import ProductionMoved, PromotionHeld, Request
 from mlops_assets.adapters.model_registry import EvidenceMissing, ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
@@ -39,14 +39,14 @@ def production_model(
     """The run's candidate becomes production: ledger, release, alias, pointer, in this order and exactly once.
 
     It asks the gate again with the stored evidence, so no selection of assets or checks walks around it. After a
-    refusal in the same run it is skipped. Asked for by hand it takes the version that was approved, or the newest
-    candidate, and fails with what is missing where its evidence does not allow a promotion.
+    refusal in the same run it is skipped. Asked for by hand it takes the newest candidate, and fails with what is
+    missing where its evidence does not allow a promotion.
     """
     for said in promoter.put_right():
         context.log.warning(said)
     # The run's own candidate, and not the newest: another window's may have been registered meanwhile.
     own = registry.candidate_of({context.run.run_id, context.run.parent_run_id, context.run.root_run_id} - {None})
-    version = own or _approved_version(approvals) or registry.candidate_version()
+    version = own or _approved_version(context.run, approvals) or registry.candidate_version()
     if version is None:
         raise dg.Failure("there is no candidate: materialize candidate_model first", allow_retries=False)
     production = promoter.ledger.production()
@@ -101,9 +101,11 @@ class _Approval:
     answer: ApprovalAnswer | None = None
 
 
-def _approved_version(approvals: Approvals) -> int | None:
-    newest = approvals.newest()
-    return newest[0].model_version if newest and newest[1] and newest[1].answer == "approved" else None
+def _approved_version(run: dg.DagsterRun, approvals: Approvals) -> int | None:
+    """The version whose approval started the run: the newest candidate may be another, which nobody approved."""
+    number = run.tags.get(RUN_TAG)
+    request = approvals.request(int(number)) if number else None
+    return request.model_version if request else None
 
 
 def _approval(

@@ -4,6 +4,7 @@ Here belongs asking and showing. How production moves belongs to `mlops_assets.a
 """
 
 import getpass
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -25,11 +26,14 @@ LONGEST_NAME = 100
 
 
 def read_ledger(settings: Settings) -> dict[str, Any]:
-    """Everything that `mlops ledger --json` prints: `promotions`, newest first, and the `hold`."""
+    """Everything that `mlops ledger --json` prints: `promotions` with their evidence, newest first, and the `hold`."""
     ledger = _ledger(settings)
     hold = ledger.hold()
     return {
-        "promotions": [{**asdict(promotion), "outcome": outcome} for promotion, outcome in ledger.history()],
+        "promotions": [
+            {**asdict(promotion), "outcome": outcome, "evidence": _evidence(ledger, promotion.evidence_sha256)}
+            for promotion, outcome in ledger.history()
+        ],
         "hold": asdict(hold) if hold else None,
     }
 
@@ -111,6 +115,11 @@ def asking(by: str | None) -> str:
     if not 0 < len(name) <= LONGEST_NAME:
         raise UserError(f"--by is a name of up to {LONGEST_NAME} characters")
     return name
+
+
+def _evidence(ledger: Ledger, sha256: str) -> Any:  # noqa: ANN401 -- JSON
+    record = ledger.evidence(sha256)
+    return json.loads(record) if record else None
 
 
 def _ledger(settings: Settings) -> Ledger:

@@ -118,7 +118,7 @@ def reject(
 
 @hold_app.command("on")
 def hold_on(
-    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")] = "no reason given",
     by: ByOption = None,
     dataset: DatasetOption = None,
 ) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from mlops_assets.adapters.approvals import LOOP, AlreadyAnswered, Approvals
+from mlops_assets.adapters.approvals import LOOP, RUN_TAG, AlreadyAnswered, Approvals
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import (
     APPROVAL,
@@ -59,11 +59,12 @@ def approval_sensor(settings: Settings) -> dg.SensorDefinition:
         said = f"version {request.model_version}: {answer.answer} by {answer.actor}: {answer.reason}"
         if answer.answer == "approved" and (hold := ledger.hold()) is not None:
             return dg.SkipReason(f"{said}; {hold}")
-        registry.note_approval(request.model_version, answer.answer, by=answer.actor, reason=answer.reason)
+        if registry.holds(request.model_version):
+            registry.note_approval(request.model_version, answer.answer, by=answer.actor, reason=answer.reason)
         context.log.info(said)
         if answer.answer != "approved":
             return dg.SensorResult(skip_reason=dg.SkipReason(said), cursor=_state(request, answer))
-        run = dg.RunRequest(run_key=f"approval-{request.number}", tags={"mlops/approval": str(request.number)})
+        run = dg.RunRequest(run_key=f"approval-{request.number}", tags={RUN_TAG: str(request.number)})
         return dg.SensorResult(run_requests=[run], cursor=_state(request, answer))
 
     return sense
@@ -73,7 +74,8 @@ def _answered(
     approvals: Approvals, ledger: Ledger, registry: ModelRegistry, request: ApprovalRequest
 ) -> ApprovalAnswer | None:
     """The answer to an open request: void where it holds no more, else what its tag in MLflow says."""
-    tags, production = registry.tags(request.model_version), ledger.production()
+    tags = registry.tags(request.model_version) if registry.holds(request.model_version) else {}
+    production = ledger.production()
     fault = void(
         request,
         now=datetime.now(UTC),

@@ -223,6 +223,23 @@ def test_a_tag_of_an_earlier_request_does_not_answer_a_later_one(loop: Loop, sen
     assert again.number > pending.number
 
 
+def test_a_candidate_that_was_deleted_voids_its_request(loop: Loop, sensor: Sensor) -> None:
+    """The sensor must not fail at every look until the request expires."""
+    loop.registry._client().delete_model_version("small", "2")
+    runs, said = sensor.tick()
+    assert runs == []
+    assert "the evidence of version 2 is not the one that was asked about" in str(said)
+    assert loop.approvals.pending() is None
+
+
+def test_a_run_by_hand_is_of_the_newest_candidate_and_not_of_what_was_approved_once(loop: Loop, sensor: Sensor) -> None:
+    """Whoever clicks on materialize wants to know of the last one."""
+    answer(loop.settings, 2, "approved", reason="fine", by="ann")
+    assert sensor.goes_on().success
+    candidate(loop, "2024-03", flipped=True)
+    assert "version 3 is not promoted" in failure_message(loop.promote_by_hand())
+
+
 def test_evidence_that_changed_after_the_approval_is_not_promoted(loop: Loop, sensor: Sensor) -> None:
     """The approval was of that evidence."""
     answer(loop.settings, 2, "approved", reason="fine", by="ann")

@@ -61,10 +61,18 @@ def test_a_hold_is_put_shown_and_lifted(settings: Settings) -> None:
         set_hold(settings, is_on=False, reason="again", by=None)
 
 
-def test_a_reason_must_be_given(settings: Settings) -> None:  # noqa: ARG001 -- the state that it is asked of
-    """It is what the next on call reads."""
-    for command in (["hold", "on"], ["rollback"]):
-        assert CliRunner().invoke(app, command).exit_code == 2
+def test_going_back_needs_a_reason_and_stopping_does_not(settings: Settings) -> None:
+    """The one is what an auditor reads, the other what someone types at three in the morning."""
+    assert CliRunner().invoke(app, ["rollback"]).exit_code == 2
+    assert CliRunner().invoke(app, ["hold", "on"]).exit_code == 0
+    assert read_ledger(settings)["hold"]["reason"] == "no reason given"
+
+
+def test_the_evidence_of_a_promotion_is_printed_with_it(settings: Settings) -> None:
+    """As it was kept; one that was promoted by an earlier version has none."""
+    assert {promotion["evidence"] for promotion in read_ledger(settings)["promotions"]} == {None}
+    Ledger(settings.ledger_url).keep_evidence("e" * 64, '{"window": "2013-01"}')
+    assert read_ledger(settings)["promotions"][0]["evidence"] == {"window": "2013-01"}
 
 
 def test_what_was_served_at_a_time_is_told(settings: Settings) -> None:
