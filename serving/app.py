@@ -6,6 +6,7 @@ from litestar.di import Provide
 from serving.errors import problem_details
 from serving.metrics import Metrics
 from serving.routes.health import live, ready
+from serving.routes.invocations import invocations, ping, version
 from serving.routes.metrics import prometheus
 from serving.routes.model import model
 from serving.routes.openapi import assets, openapi
@@ -20,7 +21,7 @@ def create_app(settings: Settings) -> Litestar:
     serving = Serving()
     metrics = Metrics()
     return Litestar(
-        route_handlers=[predict, model, live, ready, prometheus, assets()],
+        route_handlers=[predict, invocations, ping, version, model, live, ready, prometheus, assets()],
         dependencies={
             "serving": Provide(lambda: serving, sync_to_thread=False),
             "metrics": Provide(lambda: metrics, sync_to_thread=False),

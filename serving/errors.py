@@ -27,6 +27,12 @@ def not_json(content_type: str) -> ProblemDetailsException:
     return _problem(415, "not-json", "The body must be application/json", f"content type is {content_type!r}", {})
 
 
+def not_scorable(content_type: str) -> ProblemDetailsException:
+    """The body is declared as neither JSON nor CSV."""
+    title = "The body must be application/json or text/csv"
+    return _problem(415, "not-scorable", title, f"content type is {content_type!r}", {})
+
+
 def rows_invalid(error: Exception, headers: Mapping[str, str]) -> ProblemDetailsException:
     """The body is not rows of the served model."""
     return _problem(400, "rows-invalid", "The body is not rows of the served model", str(error), headers)

@@ -5,7 +5,7 @@ OpenAPI schema cannot disagree with what is accepted. The model's tensor belongs
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -47,6 +47,7 @@ class Rows:
             self.body_type: Any = row | Annotated[list[row], Meta(min_length=1, max_length=MAX_ROWS)]
             """One row or a list of them."""
             self._decoder = msgspec.json.Decoder(self.body_type)
+            self._list_type: Any = Annotated[list[row], Meta(min_length=1, max_length=MAX_ROWS)]
         except (TypeError, ValueError) as error:
             raise ReleaseInvalid(f"{MANIFEST}: features: {error}") from error
 
@@ -63,6 +64,18 @@ class Rows:
         except msgspec.DecodeError as error:
             raise RowsInvalid(str(error)) from None
         rows = decoded if isinstance(decoded, list) else [decoded]
+        return [msgspec.structs.astuple(row) for row in rows]
+
+    def convert(self, records: Sequence[Mapping[str, Any]]) -> list[Values]:
+        """Rows that came in another form than this service's own JSON, by the same rules.
+
+        Raises:
+            RowsInvalid: a value is not what its feature allows, or they are none, or too many.
+        """
+        try:
+            rows = msgspec.convert(list(records), self._list_type)
+        except msgspec.ValidationError as error:
+            raise RowsInvalid(str(error)) from None
         return [msgspec.structs.astuple(row) for row in rows]
 
 

@@ -23,6 +23,12 @@ class Predictions(msgspec.Struct, frozen=True):
     predictions: list[Prediction]
 
 
+class Scores(msgspec.Struct, frozen=True):
+    """MLflow's answer: for each row the probabilities of false and of true."""
+
+    predictions: list[list[float]]
+
+
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """The release that the pointer names and the service does not serve; an unreadable pointer names none."""
 

@@ -4,10 +4,11 @@ A slot exists only if the release proved itself: its bytes are the released ones
 trained pipeline did. Which slot is served is decided by `serving.watcher`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -36,6 +37,15 @@ class Slot:
             PredictionFailed: the model gave no usable answer.
         """
         return self.predictor.predict(self.rows.decode(body))
+
+    def predict_records(self, records: Sequence[Mapping[str, Any]]) -> list[float]:
+        """The probability for each row of another protocol, as values by feature.
+
+        Raises:
+            RowsInvalid: they are not rows of this model.
+            PredictionFailed: the model gave no usable answer.
+        """
+        return self.predictor.predict(self.rows.convert(records))
 
 
 def load(releases: Path, pointer: Pointer) -> Slot:

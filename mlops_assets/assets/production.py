@@ -137,7 +137,8 @@ def _failed_checks(instance: dg.DagsterInstance, evidence: Evidence) -> list[str
     found = []
     for spec in GATE:
         records = instance.event_log_storage.get_asset_check_execution_history(spec.key, limit=LOOKED_BACK)
-        evaluations = [record.evaluation for record in records if record.evaluation]
+        # One that was planned and never came has no verdict, and is no `AssetCheckEvaluation`.
+        evaluations = [one.evaluation for one in records if isinstance(one.evaluation, dg.AssetCheckEvaluation)]
         own = dg.MetadataValue.text(evidence.sha256)
         evaluation = next((one for one in evaluations if one.metadata.get("evidence_sha256") == own), None)
         if not evaluations:

@@ -1,7 +1,5 @@
 """`POST /predict`: rows in, probabilities out."""
 
-import asyncio
-from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -10,15 +8,11 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import SkipValidation
 
-from serving.errors import no_model, not_json, prediction_failed, problem_answer, rows_invalid
+from serving.answering import answered, served, version_header
+from serving.errors import not_json, problem_answer
 from serving.metrics import Metrics
-from serving.predictor import PredictionFailed
-from serving.rows import RowsInvalid
 from serving.schemas import Prediction, Predictions
 from serving.state import Serving
-
-INLINE_BYTES = 16 * 1024
-"""About a hundred rows of a dozen features; a larger body would hold up the others for over a millisecond."""
 
 
 @post(
@@ -44,21 +38,9 @@ async def predict(
     if content_type != MediaType.JSON:
         raise not_json(content_type)
     body = await request.body()
-    # Read once, and after the body: a swap while it arrived must not part the row type from the model.
-    slot = serving.slot
-    if slot is None:
-        raise no_model()
-    headers = {"X-Model-Version": str(slot.pointer.model_version)}
-    began = perf_counter()
-    try:
-        large = len(body) > INLINE_BYTES
-        probabilities = await asyncio.to_thread(slot.predict, body) if large else slot.predict(body)
-    except RowsInvalid as error:
-        raise rows_invalid(error, headers) from error
-    except PredictionFailed as error:
-        raise prediction_failed(error, headers) from error
-    metrics.count_prediction(rows=len(probabilities), seconds=perf_counter() - began)
+    slot = served(serving)
+    probabilities = await answered(slot, metrics, body, slot.predict)
     answer = Predictions(
         slot.pointer.model_version, slot.pointer.epoch, [Prediction(probability) for probability in probabilities]
     )
-    return Response(msgspec.json.encode(answer), media_type=MediaType.JSON, headers=headers)
+    return Response(msgspec.json.encode(answer), media_type=MediaType.JSON, headers=version_header(slot))

@@ -12,6 +12,7 @@ from rich.console import Console
 from mlops_assets.checks.windows import ROW_CHECKS, WINDOW_CHECKS
 from mlops_assets.cli.checks import SMALL_WINDOWS, run_checks
 from mlops_assets.datasets.flights import write_windows
+from mlops_assets.domain.gate import CHECKS as GATE
 
 pytestmark = pytest.mark.integration
 
@@ -19,8 +20,7 @@ CHECKS = {
     *WINDOW_CHECKS,
     *ROW_CHECKS,
     "no_feature_went_silent",
-    "candidate_beats_production",
-    "served_artifact_matches",
+    *GATE,
     "service_answers_as_released",
 }
 

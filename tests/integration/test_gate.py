@@ -98,28 +98,26 @@ def test_a_refused_candidate_is_not_promoted_by_materializing_production_alone(l
     assert loop.served_version() == 1
 
 
-def test_a_run_without_the_checks_promotes_nothing(loop: Loop) -> None:
-    """Dagster lets checks be deselected; the candidate then has evidence, and no verdict on it."""
+def test_the_checks_cannot_be_left_out_of_a_run(loop: Loop) -> None:
+    """They are the candidate's own: Dagster refuses a selection without them."""
+    alone = dg.define_asset_job("alone", selection=dg.AssetSelection.assets("candidate_model").without_checks())
+    definitions = dg.Definitions.merge(loop.definitions, dg.Definitions(jobs=[alone]))
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="alone"):
+        definitions.resolve_job_def("alone")
+
+
+def test_a_candidate_whose_checks_never_ran_is_not_promoted(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its run died with the evidence written; a verdict on another candidate says nothing of it."""
     promoted_first(loop)
     loop.land("2024-02", shift=3, flipped=True)
     loop.ingest("2024-02")
-    job = loop.definitions.resolve_implicit_job_def_def_for_assets([dg.AssetKey("candidate_model")])
-    assert job is not None
-    candidate = job.execute_in_process(
-        instance=loop.instance,
-        partition_key="2024-02",
-        asset_selection=[dg.AssetKey("candidate_model")],
-        raise_on_error=False,
-    )
-    forged = dg.AssetCheckEvaluation(
-        asset_key=BEATS.asset_key, check_name=BEATS.name, passed=True, metadata={"evidence_sha256": "0" * 64}
-    )
-    loop.instance.report_runless_asset_event(forged)
-    assert candidate.success
+    monkeypatch.setattr("mlops_assets.assets.candidate.gate_results", crashed)
+    assert not loop.train("2024-02").success
+    assert loop.registry.evidence(2)
     result = loop.promote_by_hand()
 
     assert not result.success
-    assert "judged other evidence" in failure_message(result)
+    assert "the check candidate_beats_production judged other evidence" in failure_message(result)
     assert loop.served_version() == 1
 
 

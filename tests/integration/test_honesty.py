@@ -11,10 +11,9 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from mlops_assets.adapters import release_store
+from mlops_assets.adapters import candidate_training, release_store
 from mlops_assets.adapters.drift_measurement import DriftMeasurement, measure_drift
 from mlops_assets.adapters.release_store import ServedModel
-from mlops_assets.assets import candidate as candidate_asset
 from mlops_assets.assets import drift as drift_asset
 from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.definitions import build_definitions
@@ -96,8 +95,8 @@ def test_both_models_are_judged_on_all_validation_rows_of_the_window_and_on_no_o
 
     assert [model for model, frames in seen.scored.items() if frames] == models
     for model in models:
-        (validation,) = seen.scored[model]
-        assert sorted(validation["visit"]) == list(expected["visit"]), model
+        for validation in seen.scored[model]:
+            assert sorted(validation["visit"]) == list(expected["visit"]), model
     assert len(seen.judged) == len(models)
     for truth, scores in seen.judged:
         assert list(truth) == list(expected["bought"])
@@ -161,7 +160,7 @@ def _record_drift(patch: pytest.MonkeyPatch, seen: Seen) -> None:
 
 
 def _record_candidate(patch: pytest.MonkeyPatch, seen: Seen) -> None:
-    """The asset makes the candidate's `ServedModel` itself, and has production's from the release store."""
+    """The training makes the candidate's `ServedModel`, and production's comes from the release store."""
     train, evaluate = candidate.train, evaluation.evaluate
 
     def recorded_train(dataset: Dataset, frame: pd.DataFrame) -> Pipeline:
@@ -173,8 +172,8 @@ def _record_candidate(patch: pytest.MonkeyPatch, seen: Seen) -> None:
         return evaluate(truth, scores)
 
     patch.setattr(candidate, "train", recorded_train)
-    patch.setattr(evaluation, "evaluate", recorded_evaluate)
-    patch.setattr(candidate_asset, "ServedModel", _recording_model(seen.scored["candidate"]))
+    patch.setattr("mlops_assets.domain.comparison.evaluate", recorded_evaluate)
+    patch.setattr(candidate_training, "ServedModel", _recording_model(seen.scored["candidate"]))
     patch.setattr(release_store, "ServedModel", _recording_model(seen.scored["production"]))
 
 

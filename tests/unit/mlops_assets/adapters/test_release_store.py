@@ -5,7 +5,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.adapters.release_store import Lineage, ReleaseStore, ServedModel, cases_of, features_of, write_bundle
+from mlops_assets.adapters.release_store import (
+    MODEL_CARD,
+    Lineage,
+    ReleaseStore,
+    ServedModel,
+    cases_of,
+    features_of,
+    write_bundle,
+)
 from mlops_assets.domain.candidate import export_onnx, score, train
 from serving import release
 from serving.release import Pointer, ReleaseInvalid
@@ -68,7 +76,7 @@ def test_a_bundle_says_what_it_was_made_of(bundle: Path) -> None:
     ]
     assert manifest.validation_window.window == "2013-02"
     assert (manifest.dagster_run_id, manifest.mlflow_run_id) == ("run", "mlflow-1")
-    assert set(manifest.files) == {release.MODEL, release.CASES}
+    assert set(manifest.files) == {release.MODEL, release.CASES, MODEL_CARD}
 
 
 def test_a_unit_stands_with_the_description() -> None:

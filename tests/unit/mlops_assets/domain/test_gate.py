@@ -246,7 +246,7 @@ def other(value: object) -> object:
         case []:
             return ["price null"]
         case int() | float():
-            return value + 0.001 if 0 <= value < 1 else value + 1
+            return value + 0.001 if isinstance(value, float) and value < 1 else value + 1
         case "bootstrap" | "interval":
             return {"bootstrap": "delong", "interval": "plain"}[value]
         case str() if set(value) <= set("0123456789abcdef") and len(value) == 64:
