@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 from time import monotonic
+from typing import Any
 
 import httpx
 import pytest
@@ -156,3 +157,19 @@ def test_answers_soon_after_a_kill(releases: Path, start: Start) -> None:
     began = monotonic()
     assert start().predict()[0] == 1
     assert monotonic() - began < 3
+
+
+def test_mlflows_own_client_is_answered(start: Start, releases: Path) -> None:
+    """Whoever asked `mlflow models serve` changes the address and nothing else: nulls as pandas has them, too."""
+    import pandas as pd
+    from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+
+    publish(releases, 1)
+    service = start()
+    made_by: Any = ScoringServerClient  # which has no types
+    client = made_by(service.client.base_url.host, service.client.base_url.port)
+    client.wait_server_ready(timeout=20)
+    rows = [ROW, {**ROW, "dep delay": None}, {**ROW, "carrier": None}]
+    answered = client.invoke(pd.DataFrame(rows)).get_predictions()
+    assert answered[1].tolist() == pytest.approx([probability(row, 1) for row in rows], abs=1e-6)
+    assert client.get_version() == "3"
