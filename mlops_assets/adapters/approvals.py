@@ -50,6 +50,8 @@ _answers = Table(
 )
 
 
+LONGEST_NAME = 100
+"""Characters, of whoever asks or answers: with what the loop says beside it, it fits the ledger's column."""
 RUN_TAG = "mlops/approval"
 """On the run that promotes what was approved: the number of the request."""
 

@@ -142,11 +142,18 @@ class Ledger:
                 for row in rows.mappings()
             ]
 
-    def production_at(self, when: datetime) -> Promotion | None:
-        """What was production at a time, which has a time zone; None where nothing was yet."""
+    def production_at(self, when: datetime) -> tuple[Promotion, str] | None:
+        """What was production at a time, which has a time zone, and since when; None where nothing was yet.
+
+        Since its outcome was written: after a crash in between, the service may have answered with it before.
+        """
         at = when.astimezone(UTC).isoformat(timespec="seconds")
         with self._reading() as connection:
-            return _production(connection, at=at)
+            promotion = _production(connection, at=at)
+            if promotion is None:
+                return None
+            since = connection.execute(select(_outcomes.c.at).where(_outcomes.c.epoch == promotion.epoch)).scalar_one()
+            return promotion, since
 
     def hold(self) -> Hold | None:
         """What keeps the loop from promoting; None where nothing does."""

@@ -181,6 +181,8 @@ class ModelRegistry:
         from mlflow.exceptions import MlflowException
         from pydantic import ValidationError
 
+        if not self.holds(version):
+            raise EvidenceMissing(f"version {version} is gone from MLflow, and its evidence with it")
         registered = self._version(version)
         expected = registered.tags.get(EVIDENCE_TAG)
         if expected is None:
@@ -222,6 +224,11 @@ class ModelRegistry:
         """The version that has the alias `production`; None where none has."""
         return self._alias(PRODUCTION)
 
+    def says_production(self, version: int) -> bool:
+        """Whether alias and status tags say that this version, and no other, is production."""
+        tagged = [other.version for other in self.versions() if other.status == PRODUCTION]
+        return self.production_version() == version and tagged == [version]
+
     def holds(self, version: int) -> bool:
         """Whether the version is there."""
         from mlflow.exceptions import MlflowException
@@ -247,14 +254,16 @@ class ModelRegistry:
         from mlflow.exceptions import MlflowException
 
         gone = f"the release bundle of version {version} is gone from MLflow"
+        if not self.holds(version):
+            raise ReleaseInvalid(gone)
+        run_id = str(self._version(version).run_id)
         try:
-            return Path(self._client().download_artifacts(str(self._version(version).run_id), BUNDLE, str(folder)))
-        except OSError as error:
+            return Path(self._client().download_artifacts(run_id, BUNDLE, str(folder)))
+        except (MlflowException, OSError) as error:
+            # A store that is down, and a full disk, look alike from here: it is gone where the store says so itself.
+            if BUNDLE in [artifact.path for artifact in self._client().list_artifacts(run_id)]:
+                raise
             raise ReleaseInvalid(gone) from error
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                raise ReleaseInvalid(gone) from error
-            raise
 
     def move_production(self, version: int) -> None:
         """Sets the alias `production` and the versions' status tags.

@@ -9,6 +9,7 @@ promoted at all belongs to `mlops_assets.domain.gate`.
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -37,8 +38,27 @@ class Registry(Protocol):
     def production_version(self) -> int | None:
         """The version that has the alias `production`."""
 
+    def says_production(self, version: int) -> bool:
+        """Whether alias and status tags say that this version, and no other, is production."""
+
     def holds(self, version: int) -> bool:
         """Whether the version is there."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of a promotion that a crash had left."""
+
+    promotion: Promotion
+    void: str | None
+    """Why it was given up; None where it was finished."""
+
+    def __str__(self) -> str:
+        """In a sentence."""
+        version = self.promotion.model_version
+        if self.void is None:
+            return f"finished the promotion of version {version}, which a crash had left"
+        return f"gave up the promotion of version {version}, which a crash had left: {self.void}"
 
 
 class Promoter:
@@ -58,6 +78,7 @@ class Promoter:
         """
         with self._alone():
             self._finish_what_a_crash_left()
+            self._demand_version(request.model_version)
             promotion = self.ledger.intend(request)
             self._publish(promotion)
             self._move(promotion)
@@ -79,9 +100,7 @@ class Promoter:
             self._finish_what_a_crash_left()
             production = self.ledger.production()
             earlier = _earlier(self.ledger, production, version)
-            if not self._registry.holds(earlier.model_version):
-                # Its bundle may be kept here, and then only the alias could not be moved: the way back stayed open.
-                raise ReleaseInvalid(f"version {earlier.model_version} is gone from MLflow")
+            self._demand_version(earlier.model_version)
             promotion = self.ledger.intend(
                 Request(
                     model_version=earlier.model_version,
@@ -98,8 +117,8 @@ class Promoter:
             self._move(promotion)
         return promotion
 
-    def reconcile(self) -> list[Promotion]:
-        """Finishes the promotions that a crash left, and says which."""
+    def reconcile(self) -> list[Finished]:
+        """Finishes the promotions that a crash left, or gives them up; says which."""
         with self._alone():
             return self._finish_what_a_crash_left()
 
@@ -109,11 +128,11 @@ class Promoter:
         Nobody judged what was moved by hand, and no ledger has it: `mlops rollback` is the way.
         """
         with self._alone():
-            self._finish_what_a_crash_left()
+            finished = [str(one) for one in self._finish_what_a_crash_left()]
             production = self.ledger.production()
             if production is None:
-                return []
-            return [
+                return finished
+            return finished + [
                 said
                 for said in (
                     self._put_release_back(production),
@@ -134,12 +153,15 @@ class Promoter:
         return f"the release of version {version} was not whole and was taken from MLflow again"
 
     def _put_alias_back(self, production: Promotion) -> str | None:
-        version, named = production.model_version, self._registry.production_version()
-        if named == version:
+        version = production.model_version
+        if self._registry.says_production(version):
             return None
         if not self._registry.holds(version):
             return f"version {version}, which is production, is gone from MLflow"
+        named = self._registry.production_version()
         self._registry.move_production(version)
+        if named == version:
+            return f"the tags `status` in MLflow said something else of production than version {version}: put back"
         return (
             f"the alias `production` in MLflow named version {named or 'none'} and was put back to {version}, which "
             "the ledger has; `mlops rollback` goes back to an older version"
@@ -160,15 +182,34 @@ class Promoter:
             "which the ledger has"
         )
 
-    def _finish_what_a_crash_left(self) -> list[Promotion]:
-        unfinished = self.ledger.unfinished()
-        for promotion in unfinished:
-            try:
-                self._publish(promotion)
-            except ReleaseInvalid:
-                continue
+    def _demand_version(self, version: int) -> None:
+        """Its bundle may be kept here, and then only the alias could not be moved: the intent would stay open."""
+        if not self._registry.holds(version):
+            raise ReleaseInvalid(f"version {version} is gone from MLflow")
+
+    def _finish_what_a_crash_left(self) -> list[Finished]:
+        return [Finished(promotion, self._finish(promotion)) for promotion in self.ledger.unfinished()]
+
+    def _finish(self, promotion: Promotion) -> str | None:
+        """Does the steps that are missing; says why it gave up where it cannot, and nothing had moved."""
+        try:
+            self._publish(promotion)
+        except ReleaseInvalid as error:
+            return str(error)
+        if self._registry.holds(promotion.model_version):
             self._move(promotion)
-        return unfinished
+            return None
+        if self._points_to(promotion):  # the alias of a version that was deleted since
+            self.ledger.conclude(promotion.epoch, "done")
+            return None
+        self.ledger.conclude(promotion.epoch, "void")
+        return f"version {promotion.model_version} is gone from MLflow"
+
+    def _points_to(self, promotion: Promotion) -> bool:
+        try:
+            return self._releases.pointer() == _pointer(promotion)
+        except ReleaseInvalid:
+            return False
 
     def _publish(self, promotion: Promotion) -> None:
         """Up to here nothing has moved: a bundle that is gone, or not the judged one, makes the promotion void."""

@@ -13,7 +13,7 @@ from mlops_assets.adapters.drift_history import judged_by
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import SCORES, ModelRegistry, TrackedRun
 from mlops_assets.adapters.provenance import code_sha256, lock_sha256
-from mlops_assets.adapters.release_store import Lineage, Release, ReleaseStore, missing_inputs
+from mlops_assets.adapters.release_store import Lineage, ReleaseStore, ServedModel, missing_inputs
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.checks.candidate import GATE, gate_results, no_gate_results, side_by_side
@@ -22,7 +22,7 @@ from mlops_assets.domain.comparison import compare, measured, split_keys
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.evaluation import NotComparable
 from mlops_assets.domain.evidence import Evidence, Production, Scored, SegmentGain
-from mlops_assets.domain.gate import refusals
+from mlops_assets.domain.gate import faults
 from mlops_assets.domain.importance import permutation_importance
 from mlops_assets.domain.model_card import model_card
 from mlops_assets.domain.parity import parity
@@ -63,14 +63,14 @@ def candidate_model(
     """
     window = _usable_window(windows, context.partition_key)
     try:
-        judged = _train_and_compare(context, window, windows, releases, registry, mlflow)
+        judged = _train_and_compare(context, window, windows, releases, registry, ledger, mlflow)
     except (NotTrainable, NotComparable) as error:
         context.log.warning(f"window {window.window}: {error}")
         yield from no_gate_results(str(error))
         return
     evidence = judged.evidence
     ledger.keep_evidence(evidence.sha256, evidence.to_json())
-    if refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None):
+    if faults(evidence):
         registry.set_status(evidence.candidate.version, "rejected")
     yield dg.MaterializeResult(
         metadata={
@@ -124,6 +124,7 @@ def _train_and_compare(
     windows: WindowStore,
     releases: ReleaseStore,
     registry: ModelRegistry,
+    ledger: Ledger,
     mlflow: TrackedRun,
 ) -> _Judged:
     """Trains, exports, scores beside production, registers."""
@@ -135,13 +136,16 @@ def _train_and_compare(
     scores = {"candidate": trained.served.score(validation)}
     metrics = measured(truth, scores["candidate"], keys)
     production, gain, segments = None, None, tuple[SegmentGain, ...]()
-    if (released := releases.production()) is not None:
-        _demand_inputs(released, dataset)
-        scores["production"] = released.model.score(validation)
+    # What the ledger says, and not what the pointer names: that is a file, which anyone can write.
+    if (promoted := ledger.production()) is not None:
+        manifest, model = releases.model(promoted.model_version, manifest_sha256=promoted.manifest_sha256)
+        _demand_inputs(model, dataset)
+        scores["production"] = model.score(validation)
         production = Production(
-            version=released.pointer.model_version,
-            epoch=released.pointer.epoch,
-            window=released.manifest.validation_window.window,
+            version=promoted.model_version,
+            epoch=promoted.epoch,
+            manifest_sha256=promoted.manifest_sha256,
+            window=manifest.validation_window.window,
             **measured(truth, scores["production"], keys),
         )
         gain, segments = compare(dataset, validation, truth, scores, keys)
@@ -211,8 +215,8 @@ def _train_and_compare(
     return _Judged(evidence, importance, card, comparison_pictures(window.window, truth, scores, segments))
 
 
-def _demand_inputs(released: Release, dataset: Dataset) -> None:
-    if lacking := missing_inputs(released.model, dataset):
+def _demand_inputs(model: ServedModel, dataset: Dataset) -> None:
+    if lacking := missing_inputs(model, dataset):
         raise NotComparable(
             f"production needs {', '.join(lacking)}, which the contract no longer has so: it cannot be compared. A "
             "contract without them needs a `name` and a state folder of its own"

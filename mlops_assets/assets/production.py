@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from mlops_assets.adapters.approvals import RUN_TAG, Approvals
+from mlops_assets.adapters.approvals import LOOP, RUN_TAG, Approvals
 from mlops_assets.adapters.ledger import ProductionMoved, PromotionHeld, Request
 from mlops_assets.adapters.model_registry import EvidenceMissing, ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
@@ -13,7 +13,7 @@ from mlops_assets.checks.candidate import GATE
 from mlops_assets.domain.approval import ApprovalAnswer, void, waiting
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.evidence import Evidence
-from mlops_assets.domain.gate import candidate_beats_production, refusals
+from mlops_assets.domain.gate import Standing, candidate_beats_production, refusals
 from serving.release import ReleaseInvalid
 
 ACTOR = "dagster:production_model"
@@ -59,7 +59,10 @@ def production_model(
         evidence = registry.evidence(version)
     except EvidenceMissing as error:
         raise dg.Failure(f"version {version} is not promoted: {error}", allow_retries=False) from error
-    found = refusals(evidence, production_epoch=epoch)
+    standing = Standing(production.epoch, production.model_version, production.manifest_sha256) if production else None
+    found = refusals(evidence, production=standing)
+    if evidence.gate != dataset.gate:
+        found.append("stale: it was judged by other limits than the contract's `[gate]` has now")
     if promoter.ledger.evidence(evidence.sha256) != evidence.to_json():
         found.append("the ledger does not know its evidence")
     found += _failed_checks(context.instance, evidence)
@@ -119,6 +122,7 @@ def _approval(
         if stale is None:
             rejected = f"{answer.actor} rejected it: {answer.reason}" if answer.answer == "rejected" else None
             return _Approval(rejected, answer)
+    before = approvals.pending()
     if request is None or answer is not None:
         # Before it is asked: what the tag said of an earlier request must not answer this one.
         registry.note_approval(version, "pending")
@@ -129,6 +133,10 @@ def _approval(
         comparison=candidate_beats_production(evidence).said,
         expires_hours=dataset.promotion.expires_hours,
     )
+    if before is not None and before.model_version != version and registry.holds(before.model_version):
+        registry.note_approval(
+            before.model_version, "void", by=LOOP, reason=f"version {version} was asked for after it"
+        )
     return _Approval(waiting(asked))
 
 

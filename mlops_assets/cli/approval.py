@@ -9,7 +9,7 @@ from typing import Literal
 from mlops_assets.adapters.approvals import LOOP, AlreadyAnswered, Approvals
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.cli.errors import UserError
-from mlops_assets.cli.ledger import asking
+from mlops_assets.cli.ledger import asking, demand_reason
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
 from mlops_assets.domain.approval import void
@@ -24,7 +24,7 @@ def answer(
         UserError: nobody asks for it, or it is answered already, or it holds no more.
     """
     demand_state(settings)
-    actor = asking(by)
+    actor, reason = asking(by), demand_reason(reason)
     approvals = Approvals(settings.ledger_url)
     request, given = approvals.newest(version) or (None, None)
     if request is None:
@@ -35,6 +35,7 @@ def answer(
         raise UserError(
             f"version {version} is answered already: {given.answer} by {given.actor} at "
             f"{given.at.isoformat(timespec='seconds')}: {given.reason}"
+            + ("; materializing production_model asks again" if given.answer == "void" else "")
         )
     production = Ledger(settings.ledger_url).production()
     # The evidence in MLflow is verified by the promotion; asking MLflow here would take seconds.

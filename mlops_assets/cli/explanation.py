@@ -28,7 +28,7 @@ from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
 from mlops_assets.domain.approval import waiting
 from mlops_assets.domain.evidence import Evidence
-from mlops_assets.domain.gate import refusals
+from mlops_assets.domain.gate import faults
 from mlops_assets.domain.windows import missing_labels, window_name
 from mlops_assets.jobs import training_job, window_job
 from mlops_assets.sensors.drift import answer_of
@@ -303,7 +303,7 @@ def _outcome(
         return {**outcome, "verdict": "failed", "why": [_failure(instance, run) or "it was stopped"]}
     if evidence is None:
         return {**outcome, "why": ["no candidate came of it; the gate's checks say why"]}
-    if found := refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None):
+    if found := faults(evidence):
         return {**outcome, "why": found}
     return {**outcome, "verdict": "passed", "why": [_held_back(ledger, approvals, evidence)]}
 

@@ -15,7 +15,7 @@ from mlops_assets.adapters.runs import UNFINISHED
 from mlops_assets.checks.drift import silent_features
 from mlops_assets.config import Settings
 from mlops_assets.domain.evidence import Evidence
-from mlops_assets.domain.gate import refusals, verdict
+from mlops_assets.domain.gate import faults, verdict
 from mlops_assets.jobs import training_job, window_job
 from mlops_assets.sensors.drift import answer_of
 
@@ -138,6 +138,6 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
 
 
 def _not_promoted(evidence: Evidence) -> str:
-    if not refusals(evidence, production_epoch=evidence.production.epoch if evidence.production else None):
+    if not faults(evidence):
         return "passed"
     return "undecided" if verdict(evidence) == "undecided" else "refused"

@@ -11,18 +11,16 @@ from typing import Any
 
 from rich.console import Console
 
-from mlops_assets.adapters.ledger import Ledger
+from mlops_assets.adapters.approvals import LONGEST_NAME
+from mlops_assets.adapters.ledger import Ledger, ProductionMoved
 from mlops_assets.adapters.model_registry import ModelRegistry
-from mlops_assets.adapters.promotion import NothingToRollBackTo, Promoter
+from mlops_assets.adapters.promotion import BY_HAND, NothingToRollBackTo, Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 from serving.release import ReleaseInvalid
-
-LONGEST_NAME = 100
-"""Characters, of whoever asks for something."""
 
 
 def read_ledger(settings: Settings) -> dict[str, Any]:
@@ -42,7 +40,7 @@ def show_ledger(read: dict[str, Any], console: Console) -> None:
     """Prints the promotions and the hold."""
     for promotion in read["promotions"]:
         console.print(
-            f"epoch {promotion['epoch']}: version {promotion['model_version']}, {promotion['outcome']}, "
+            f"epoch {promotion['epoch']}: version {promotion['model_version']}, {_what(promotion)}, "
             f"{promotion['at']}, by {promotion['actor']}, evidence {promotion['evidence_sha256'][:12]}\n"
             f"    {promotion['reason']}",
             soft_wrap=True,
@@ -51,6 +49,10 @@ def show_ledger(read: dict[str, Any], console: Console) -> None:
         console.print("nothing was promoted yet")
     if (hold := read["hold"]) is not None:
         console.print(f"on hold since {hold['at']} by {hold['actor']}: {hold['reason']}", soft_wrap=True)
+
+
+def _what(promotion: dict[str, Any]) -> str:
+    return f"rolled back, {promotion['outcome']}" if promotion["dagster_run_id"] == BY_HAND else promotion["outcome"]
 
 
 def served_at(settings: Settings, timestamp: str) -> str:
@@ -64,12 +66,15 @@ def served_at(settings: Settings, timestamp: str) -> str:
     except ValueError as error:
         raise UserError(f"{timestamp!r} is no time: write it as 2026-03-01T12:00:00+01:00") from error
     when = when.replace(tzinfo=when.tzinfo or UTC)
-    promotion = _ledger(settings).production_at(when)
     at = when.isoformat(timespec="seconds")
-    if promotion is None:
+    if when > datetime.now(UTC):
+        raise UserError(f"{at} is yet to come")
+    found = _ledger(settings).production_at(when)
+    if found is None:
         return f"at {at} nothing was in production"
+    promotion, since = found
     return (
-        f"at {at} version {promotion.model_version} was in production, epoch {promotion.epoch}, since {promotion.at}, "
+        f"at {at} version {promotion.model_version} was in production, epoch {promotion.epoch}, since {since}, "
         f"by {promotion.actor}: {promotion.reason}"
     )
 
@@ -83,8 +88,8 @@ def roll_back(settings: Settings, version: int | None, *, reason: str, by: str |
     registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
     promoter = Promoter(_ledger(settings), registry, ReleaseStore(settings.releases))
     try:
-        promotion = promoter.roll_back(version, actor=asking(by), reason=reason)
-    except (NothingToRollBackTo, ReleaseInvalid) as error:
+        promotion = promoter.roll_back(version, actor=asking(by), reason=demand_reason(reason))
+    except (NothingToRollBackTo, ReleaseInvalid, ProductionMoved) as error:
         raise UserError(str(error)) from error
     return (
         f"version {promotion.model_version} is production again, epoch {promotion.epoch}; promotions are on hold until "
@@ -101,8 +106,11 @@ def set_hold(settings: Settings, *, is_on: bool, reason: str, by: str | None) ->
     ledger = _ledger(settings)
     if not is_on and ledger.hold() is None:
         raise UserError("promotions are not on hold")
-    ledger.set_hold(is_on=is_on, actor=asking(by), reason=reason)
-    return str(ledger.hold()) if is_on else "the loop promotes again"
+    ledger.set_hold(is_on=is_on, actor=asking(by), reason=demand_reason(reason))
+    if not is_on:
+        return "the loop promotes again"
+    begun = [f"the promotion of version {one.model_version} had begun, and is finished" for one in ledger.unfinished()]
+    return "; ".join([str(ledger.hold()), *begun])
 
 
 def asking(by: str | None) -> str:
@@ -115,6 +123,17 @@ def asking(by: str | None) -> str:
     if not 0 < len(name) <= LONGEST_NAME:
         raise UserError(f"--by is a name of up to {LONGEST_NAME} characters")
     return name
+
+
+def demand_reason(reason: str) -> str:
+    """The reason, which whoever reads the ledger needs.
+
+    Raises:
+        UserError: it is empty.
+    """
+    if not reason.strip():
+        raise UserError("--reason is empty: say why, it stands in the ledger")
+    return reason.strip()
 
 
 def _evidence(ledger: Ledger, sha256: str) -> Any:  # noqa: ANN401 -- JSON

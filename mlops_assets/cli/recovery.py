@@ -71,7 +71,7 @@ def _reconcile(settings: Settings) -> list[str]:
     # As in `prepare`. The intent stays open, so nothing is lost by going on.
     except Exception as error:
         return [f"an open promotion could not be concluded: {_cause(error)}; the next promotion or start tries again"]
-    return [f"concluded the promotion of version {p.model_version}, epoch {p.epoch}" for p in concluded]
+    return [str(finished) for finished in concluded]
 
 
 def _cause(error: Exception) -> str:

@@ -6,7 +6,7 @@ out. What follows from it belongs to `gate`.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,13 @@ from scipy.stats import norm, rankdata, t
 
 from mlops_assets.domain.evaluation import Keys, Scores, Truth
 
+Counts = Any
+"""A sparse matrix [scores, keys]; scipy ships no types."""
+
 RESAMPLES = 2_000
 """The lower bound of a 95 % interval on eight keys is read off the ten smallest of them, on many keys off fifty."""
 CELLS_AT_ONCE = 2_000_000
-"""Weights held in memory together: 16 MB."""
+"""Of the largest array that a step of the resampling makes, 16 MB; it makes four of them."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class AucDifference:
     level: float
     method: Literal["delong", "bootstrap"]
     keys: int
-    """Independent draws that it rests on: split keys, or rows where each is its own."""
+    """Independent draws that it rests on: rows where each is its own split key, else the split keys that hold the
+    rarer outcome: days without a late flight say nothing of how late flights are ranked."""
 
 
 def auc_difference(truth: Truth, first: Scores, second: Scores, keys: Keys, *, level: float) -> AucDifference:
@@ -49,20 +53,21 @@ def auc_difference(truth: Truth, first: Scores, second: Scores, keys: Keys, *, l
         keys: Split key of each row.
         level: How often such an interval holds the true difference.
     """
-    count = int(keys.max()) + 1
+    count, gain = int(keys.max()) + 1, _gain(truth, first, second)
     if count == len(keys):
-        gain, error = _delong(truth, first, second)
-        reach = float(norm.ppf(0.5 + level / 2)) * error if math.isfinite(error) else math.inf
+        few = int(min(truth.sum(), len(truth) - truth.sum()))
+        error = _delong_error(truth, first, second)
+        # Not the normal quantile: the error of few true rows is itself uncertain, and with two of them says little.
+        reach = float(t.ppf(0.5 + level / 2, few - 1)) * error if few > 1 else math.inf
         return AucDifference(gain, gain - reach, gain + reach, level, "delong", count)
-    every = np.ones((count, 1))
-    gain = float((_weighted_auc(truth, first, keys, every) - _weighted_auc(truth, second, keys, every))[0])
+    few = min(len(np.unique(keys[truth])), len(np.unique(keys[~truth])))
     drawn = _resampled(truth, first, second, keys, count)
     drawn = drawn[np.isfinite(drawn)]  # a draw without one of the outcomes has no AUC
-    outside = float(norm.cdf(math.sqrt(count / (count - 1)) * t.ppf(0.5 - level / 2, count - 1))) if count > 1 else 0.0
+    outside = float(norm.cdf(math.sqrt(few / (few - 1)) * t.ppf(0.5 - level / 2, few - 1))) if few > 1 else 0.0
     if outside * len(drawn) < 1:  # of four keys and 95 %: no draw lies so far out
-        return AucDifference(gain, -math.inf, math.inf, level, "bootstrap", count)
+        return AucDifference(gain, -math.inf, math.inf, level, "bootstrap", few)
     low, high = np.quantile(drawn, [outside, 1 - outside])
-    return AucDifference(gain, float(low), float(high), level, "bootstrap", count)
+    return AucDifference(gain, float(low), float(high), level, "bootstrap", few)
 
 
 def clustered_difference(truth: Truth, first: Scores, second: Scores, keys: Keys) -> tuple[float, float]:
@@ -85,13 +90,16 @@ def clustered_difference(truth: Truth, first: Scores, second: Scores, keys: Keys
     return gain, math.sqrt(len(of_keys) / (len(of_keys) - 1) * float(np.sum(of_keys**2)))
 
 
-def _delong(truth: Truth, first: Scores, second: Scores) -> tuple[float, float]:
-    """The difference and its standard error, by the placements of each row among those of the other outcome."""
+def _gain(truth: Truth, first: Scores, second: Scores) -> float:
+    return float(_placement_differences(truth, first, second)[0].mean())
+
+
+def _delong_error(truth: Truth, first: Scores, second: Scores) -> float:
+    """The standard error, by the placements of each row among those of the other outcome; two of each at least."""
     true_rows, false_rows = _placement_differences(truth, first, second)
     if min(len(true_rows), len(false_rows)) < 2:
-        return float(true_rows.mean()), math.nan
-    variance = true_rows.var(ddof=1) / len(true_rows) + false_rows.var(ddof=1) / len(false_rows)
-    return float(true_rows.mean()), float(np.sqrt(variance))
+        return math.nan
+    return math.sqrt(true_rows.var(ddof=1) / len(true_rows) + false_rows.var(ddof=1) / len(false_rows))
 
 
 def _placement_differences(truth: Truth, first: Scores, second: Scores) -> tuple[Scores, Scores]:
@@ -114,23 +122,30 @@ def _placements(truth: Truth, scores: Scores) -> tuple[Scores, Scores]:
 
 def _resampled(truth: Truth, first: Scores, second: Scores, keys: Keys, count: int) -> npt.NDArray[np.float64]:
     chance = np.random.default_rng(0)
-    size = max(1, CELLS_AT_ONCE // len(truth))
+    of_first, of_second = (_by_level(truth, scores, keys, count) for scores in (first, second))
+    size = max(1, CELLS_AT_ONCE // max(of_first[0].shape[0], of_second[0].shape[0]))
     found = []
     for begin in range(0, RESAMPLES, size):
         many = min(size, RESAMPLES - begin)
         draws = chance.multinomial(count, np.full(count, 1 / count), size=many).T.astype(float)
-        found.append(_weighted_auc(truth, first, keys, draws) - _weighted_auc(truth, second, keys, draws))
+        found.append(_weighted_auc(*of_first, draws) - _weighted_auc(*of_second, draws))
     return np.concatenate(found)
 
 
-def _weighted_auc(truth: Truth, scores: Scores, keys: Keys, draws: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The AUC where each row counts as often as its key was drawn; draws: [keys, samples], AUCs: [samples]."""
+def _by_level(truth: Truth, scores: Scores, keys: Keys, count: int) -> tuple[Counts, Counts]:
+    """How many true rows, and how many false ones, each key has at each score, the lowest first."""
     values, level = np.unique(scores, return_inverse=True)
-    of_true, of_false = (
-        sparse.csr_matrix((np.ones(int(which.sum())), (level[which], keys[which])), shape=(len(values), len(draws)))
-        @ draws
+    shape = (len(values), count)
+    true_rows, false_rows = (
+        sparse.csr_matrix((np.ones(int(which.sum())), (level[which], keys[which])), shape=shape)
         for which in (truth, ~truth)
     )
+    return true_rows, false_rows
+
+
+def _weighted_auc(true_rows: Counts, false_rows: Counts, draws: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The AUC where each row counts as often as its key was drawn; draws: [keys, samples], AUCs: [samples]."""
+    of_true, of_false = true_rows @ draws, false_rows @ draws
     false_below = np.cumsum(of_false, axis=0) - of_false / 2
     pairs = of_true.sum(axis=0) * of_false.sum(axis=0)
     with np.errstate(invalid="ignore"):

@@ -26,6 +26,8 @@ class Production(Scored):
     """The production model that the candidate was compared with, as it was promoted."""
 
     epoch: int
+    manifest_sha256: Sha256
+    """Its release bundle."""
     window: str
     """Its newest window."""
 

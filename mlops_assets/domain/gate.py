@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlops_assets.domain.evidence import Evidence
+from mlops_assets.domain.windows import VALIDATION_ONE_IN
 
 Verdict = Literal["better", "not better", "undecided"]
 
@@ -46,12 +47,13 @@ def verdict(evidence: Evidence) -> Verdict:
 def rows_to_decide(evidence: Evidence) -> int | None:
     """How many more labelled rows, with as many a split key, would show the gain that was seen; None where unknown.
 
-    The interval's width falls with the root of the keys.
+    The interval's width falls with the root of the keys. Of the rows that come, one in four is a validation row.
     """
     gain = evidence.gain
     if verdict(evidence) != "undecided" or gain is None or gain.low is None or gain.gain <= 0:
         return None
-    return math.floor(evidence.validation_rows * (((gain.gain - gain.low) / gain.gain) ** 2 - 1)) + 1
+    more = math.floor(evidence.validation_rows * (((gain.gain - gain.low) / gain.gain) ** 2 - 1)) + 1
+    return more * VALIDATION_ONE_IN
 
 
 def candidate_beats_production(evidence: Evidence) -> Ruling:
@@ -134,26 +136,44 @@ CHECKS: Mapping[str, Callable[[Evidence], Ruling]] = {
 """The gate's checks by name: each must pass."""
 
 
-def refusals(evidence: Evidence, *, production_epoch: int | None) -> list[str]:
-    """Why the evidence does not allow a promotion; empty where it does.
+@dataclass(frozen=True)
+class Standing:
+    """What is production now, as the ledger says it."""
 
-    Args:
-        evidence: What the gate saw.
-        production_epoch: The ledger's epoch of the production model now; None where there is none.
-    """
+    epoch: int
+    model_version: int
+    manifest_sha256: str
+
+
+def faults(evidence: Evidence) -> list[str]:
+    """Why the candidate may not be promoted, whatever is production now; empty where nothing speaks against it."""
     found = [ruling.said for check in CHECKS.values() if not (ruling := check(evidence)).passed]
     if evidence.production is not None and evidence.window < evidence.production.window:
         found.append(
             f"late: it is of the window {evidence.window}, production is of the newer window "
             f"{evidence.production.window} already"
         )
-    compared_with = evidence.production.epoch if evidence.production else None
-    if compared_with != production_epoch:
-        found.append(
-            f"stale: it was compared with production of epoch {compared_with or 'none'}, "
-            f"production is now of epoch {production_epoch or 'none'}"
-        )
     return found
+
+
+def refusals(evidence: Evidence, *, production: Standing | None) -> list[str]:
+    """Why the evidence does not allow a promotion now; empty where it does.
+
+    Args:
+        evidence: What the gate saw.
+        production: What the candidate would replace; None where there is none.
+    """
+    found, compared = faults(evidence), evidence.production
+    compared_with = Standing(compared.epoch, compared.version, compared.manifest_sha256) if compared else None
+    if compared_with != production:
+        found.append(f"stale: it was compared with {_said(compared_with)}, production is now {_said(production)}")
+    return found
+
+
+def _said(standing: Standing | None) -> str:
+    if standing is None:
+        return "no production"
+    return f"version {standing.model_version} of epoch {standing.epoch} ({standing.manifest_sha256[:12]})"
 
 
 def _comparison(evidence: Evidence) -> str:
@@ -180,7 +200,7 @@ def _comparison(evidence: Evidence) -> str:
     if said == "better":
         return between
     rows = rows_to_decide(evidence)
-    wanted = f"; about {rows:,} more labelled rows would decide if the gain stays" if rows else ""
+    wanted = f"; about {rows:,} more labelled rows in the window would decide if the gain stays" if rows else ""
     return f"undecided: {between} does not lie above zero{wanted}"
 
 

@@ -55,7 +55,10 @@ def unfit(cases: Sequence[KnownCase], features: Mapping[str, Feature]) -> list[s
     """Why the cases cannot be scored or judged, a sentence for each fault."""
     names = [case.name for case in cases]
     found = [f"the name {name!r} is given twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    above = {case.name: case.above for case in cases if case.above is not None}
     for case in cases:
+        if case.name in _lower(case.above, above) and case.above != case.name:
+            found.append(f"{case.name!r}: the orders go round in a circle, and can never hold")
         if case.above is not None and (case.above == case.name or case.above not in names):
             found.append(f"{case.name!r}: there is no other case {case.above!r} that it could be `above`")
         found += [f"{case.name!r}: there is no feature {name!r}" for name in case.row if name not in features]
@@ -98,6 +101,15 @@ def judge(cases: Sequence[KnownCase], scores: Sequence[float]) -> tuple[KnownCas
             KnownCaseScore(name=case.name, score=score, expected=expected, holds=all(holds for _, holds in bounds))
         )
     return tuple(judged)
+
+
+def _lower(name: str | None, above: Mapping[str, str]) -> list[str]:
+    """The cases that a case of this name, and those that it is above, must be above; each once."""
+    found: list[str] = []
+    while name is not None and name not in found:
+        found.append(name)
+        name = above.get(name)
+    return found
 
 
 def _unfit_value(value: FeatureValue | None, feature: Feature) -> str | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from mlops_assets.adapters.approvals import LOOP, RUN_TAG, AlreadyAnswered, Approvals
+from mlops_assets.adapters.approvals import LONGEST_NAME, LOOP, RUN_TAG, AlreadyAnswered, Approvals
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import (
     APPROVAL,
@@ -89,7 +89,7 @@ def _answered(
         if fault is not None:
             approvals.answer(request.number, "void", actor=LOOP, reason=fault)
         elif said is not None:
-            by = tags.get(APPROVAL_BY) or "someone in MLflow"
+            by = (tags.get(APPROVAL_BY) or "someone in MLflow")[:LONGEST_NAME]
             why = tags.get(APPROVAL_REASON) or f"the tag `{APPROVAL}` of the version"
             approvals.answer(request.number, said, actor=by, reason=why)
     except AlreadyAnswered:

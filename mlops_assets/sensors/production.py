@@ -1,10 +1,10 @@
-"""`production_sensor`: finishes promotions that a crash left, and puts right what someone moved by hand."""
+"""`production_sensor`: finishes what a crash left, puts right what someone moved, and shows what was rolled back."""
 
 import dagster as dg
 
-from mlops_assets.adapters.ledger import Ledger
+from mlops_assets.adapters.ledger import Ledger, Promotion
 from mlops_assets.adapters.model_registry import ModelRegistry
-from mlops_assets.adapters.promotion import Promoter
+from mlops_assets.adapters.promotion import BY_HAND, Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
@@ -28,14 +28,33 @@ def production_sensor(settings: Settings) -> dg.SensorDefinition:
         ledger = Ledger(settings.ledger_url)
         if not ledger.history():
             return dg.SkipReason("nothing was promoted yet")
-        promoter = Promoter(ledger, registry, ReleaseStore(settings.releases))
-        said = [f"finished the promotion of version {one.model_version}" for one in promoter.reconcile()]
-        said += promoter.put_right()
-        if not said:
-            return dg.SkipReason("ledger, release, alias and pointer agree")
-        for line in said:
-            context.log.warning(line)
-        observed = dg.AssetObservation(PRODUCTION_MODEL, description="; ".join(said))
-        return dg.SensorResult(asset_events=[observed])
+        said = "; ".join(Promoter(ledger, registry, ReleaseStore(settings.releases)).put_right())
+        production = ledger.production()
+        epoch = production.epoch if production else 0
+        seen_epoch, _, seen = (context.cursor or " ").partition(" ")
+        events: list[dg.AssetMaterialization | dg.AssetObservation] = []
+        if production is not None and production.dagster_run_id == BY_HAND and str(epoch) != seen_epoch:
+            events.append(_by_hand(production))
+        if said and said != seen:  # what cannot be mended is told once, and not every few seconds
+            context.log.warning(said)
+            events.append(dg.AssetObservation(PRODUCTION_MODEL, description=said))
+        if events:
+            return dg.SensorResult(asset_events=events, cursor=f"{epoch} {said}")
+        skipped = dg.SkipReason(said or "ledger, release, alias and pointer agree")
+        return dg.SensorResult(skip_reason=skipped, cursor=f"{epoch} {said}")
 
     return sense
+
+
+def _by_hand(production: Promotion) -> dg.AssetMaterialization:
+    """A roll back, which no run made, on the asset's page."""
+    return dg.AssetMaterialization(
+        PRODUCTION_MODEL,
+        description=f"rolled back to version {production.model_version} by {production.actor}",
+        metadata={
+            "model_version": production.model_version,
+            "epoch": production.epoch,
+            "reason": production.reason,
+            "rolled_back_by": production.actor,
+        },
+    )

@@ -179,6 +179,8 @@ def test_a_newer_candidate_that_passed_voids_the_request(loop: Loop, sensor: Sen
     with pytest.raises(UserError, match=r"void by the loop at .*: version 3 was asked for after it"):
         answer(loop.settings, 2, "approved", reason="late", by="ann")
     assert sensor.tick()[0] == []
+    assert loop.registry.tags(2)["approval"] == "void"
+    assert loop.registry.tags(3)["approval"] == "pending"
 
 
 def test_a_production_that_moved_voids_the_request(loop: Loop, sensor: Sensor) -> None:
@@ -267,6 +269,13 @@ def test_a_refused_candidate_asks_nobody(loop: Loop) -> None:
     assert loop.approvals.newest(3) is None
     with pytest.raises(UserError, match="nobody asks for version 3: no version waits for approval"):
         answer(loop.settings, 3, "approved", reason="-", by="ann")
+
+
+def test_an_answer_needs_a_reason(loop: Loop) -> None:
+    """The ledger would end with nothing after the colon."""
+    with pytest.raises(UserError, match="--reason is empty"):
+        answer(loop.settings, 2, "approved", reason=" ", by="ann")
+    assert loop.approvals.pending() is not None
 
 
 def test_who_answers_must_have_a_name_that_fits(loop: Loop) -> None:

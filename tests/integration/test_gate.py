@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
+import msgspec
 import pytest
 
 from mlops_assets.adapters.model_registry import ModelRegistry
@@ -185,7 +186,7 @@ def test_evidence_against_an_older_production_is_stale(loop: Loop) -> None:
     _overwrite_evidence(loop, stale)
     result = loop.promote_by_hand()
 
-    assert "stale: it was compared with production of epoch 1, production is now of epoch 2" in failure_message(result)
+    assert "stale: it was compared with version 1 of epoch 1" in failure_message(result)
     assert loop.served_version() == 2
 
 
@@ -247,7 +248,7 @@ def test_what_a_crash_left_is_finished_without_a_run(loop: Loop) -> None:
         patch.setattr(ReleaseStore, "point_to", crashed)
         assert not loop.train("2024-02").success
     assert loop.served_version() == 1
-    assert watched(loop) == "finished the promotion of version 2"
+    assert watched(loop) == "finished the promotion of version 2, which a crash had left"
     assert loop.served_version() == 2
     assert loop.ledger.unfinished() == []
 
@@ -257,15 +258,91 @@ def crashed(*_: object) -> None:
     raise SystemExit(1)
 
 
+def ticked(loop: Loop, cursor: str | None = None) -> dg.SensorResult:
+    """A tick of `production_sensor`."""
+    found = production_sensor(loop.settings)(dg.build_sensor_context(instance=loop.instance, cursor=cursor))
+    assert isinstance(found, dg.SensorResult)
+    return found
+
+
 def watched(loop: Loop) -> str:
     """What a tick of `production_sensor` says."""
-    found = production_sensor(loop.settings)(dg.build_sensor_context(instance=loop.instance))
-    if isinstance(found, dg.SkipReason):
-        return str(found.skip_message)
-    assert isinstance(found, dg.SensorResult)
+    found = ticked(loop)
+    if isinstance(found.skip_reason, dg.SkipReason):
+        return str(found.skip_reason.skip_message)
     (observed,) = found.asset_events
     assert isinstance(observed, dg.AssetObservation)
     return str(observed.description)
+
+
+def test_what_cannot_be_mended_is_told_once(loop: Loop) -> None:
+    """Not every five seconds, for ever."""
+    promoted_first(loop)
+    loop.registry._client().delete_model_version("small", "1")
+    first = ticked(loop)
+    assert len(first.asset_events) == 1
+    assert ticked(loop, first.cursor).asset_events == []
+
+
+def test_tags_that_tell_another_story_are_put_right(loop: Loop) -> None:
+    """MLflow's page shows them beside the alias."""
+    promoted_first(loop)
+    refused_second(loop)
+    loop.registry.set_status(2, "production")
+    assert "the tags `status` in MLflow said something else" in watched(loop)
+    assert {version.version: version.status for version in loop.registry.versions()} == {1: "production", 2: "archived"}
+
+
+def test_a_pointer_with_the_ledgers_own_epoch_makes_no_candidate_look_better(loop: Loop) -> None:
+    """Compared with an old model of another period, any would be; the ledger says what it is compared with."""
+    promoted_first(loop)
+    loop.land("2024-02", shift=3, flipped=True)
+    loop.ingest("2024-02")
+    loop.train("2024-02")
+    first = loop.ledger.history()[-1][0]
+    pointer = loop.releases.pointer()
+    assert pointer is not None
+    assert pointer.epoch == 2
+    loop.releases.point_to(msgspec.structs.replace(pointer, model_version=1, manifest_sha256=first.manifest_sha256))
+    result = loop.train("2024-02")
+    assert verdicts(result)["candidate_beats_production"] is False
+    compared = loop.registry.evidence(3).production
+    assert compared is not None
+    assert compared.version == 2
+    assert loop.served_version() == 2, "and the run has put the pointer right"
+
+
+def test_a_candidate_that_was_judged_by_other_limits_is_not_promoted(loop: Loop) -> None:
+    """Loosened for a training, and tightened again before somebody promotes by hand."""
+    promoted_first(loop)
+    loop.ledger.set_hold(is_on=True, actor="ann", reason="incident 7")
+    contract = loop.settings.dataset
+    strict = contract.read_text()
+    contract.write_text(strict.replace("min_gain = 0.01", 'min_gain = 0.0\nrule = "plain"'))
+    loop.land("2024-02", shift=3, flipped=True)
+    loop.ingest("2024-02")
+    loop.train("2024-02")
+    loop.ledger.set_hold(is_on=False, actor="ann", reason="solved")
+    contract.write_text(strict)
+    assert "judged by other limits than the contract's `[gate]` has now" in failure_message(loop.promote_by_hand())
+    assert loop.served_version() == 1
+
+
+def test_a_roll_back_is_shown_on_the_assets_page(loop: Loop) -> None:
+    """No run made it: the page would go on showing the version that is served no more."""
+    promoted_first(loop)
+    loop.land("2024-02", shift=3, flipped=True)
+    loop.ingest("2024-02")
+    loop.train("2024-02")
+    (loop.settings.state / MARK).write_text("small")
+    before = ticked(loop)
+    roll_back(loop.settings, None, reason="it answers too low", by="ann")
+    after = ticked(loop, before.cursor)
+    (shown,) = after.asset_events
+    assert isinstance(shown, dg.AssetMaterialization)
+    assert shown.metadata["rolled_back_by"].value == "ann"
+    assert shown.metadata["reason"].value == "it answers too low"
+    assert ticked(loop, after.cursor).asset_events == []
 
 
 def test_evidence_from_before_a_roll_back_is_stale(loop: Loop) -> None:
@@ -280,9 +357,7 @@ def test_evidence_from_before_a_roll_back_is_stale(loop: Loop) -> None:
     assert loop.served_version() == 1
     assert {version.version: version.status for version in loop.registry.versions()} == {1: "production", 2: "archived"}
     loop.ledger.set_hold(is_on=False, actor="ann", reason="solved")
-    assert "stale: it was compared with production of epoch 1, production is now of epoch 3" in failure_message(
-        loop.promote_by_hand()
-    )
+    assert "stale: it was compared with version 1 of epoch 1" in failure_message(loop.promote_by_hand())
 
 
 def test_a_gain_that_may_be_chance_is_undecided(loop: Loop) -> None:

@@ -55,7 +55,15 @@ class FolderRegistry:
 
     def download_bundle(self, version: int, folder: Path) -> Path:
         """Copies a version's release bundle below `folder` and says where."""
+        if not self.holds(version):
+            raise release.ReleaseInvalid(f"the release bundle of version {version} is gone")
         return Path(shutil.copytree(self.folder / str(version), folder / "release"))
+
+    def delete(self, version: int) -> None:
+        """Deletes a version, and with it the alias that names it, as MLflow does."""
+        shutil.rmtree(self.folder / str(version))
+        if self.production == version:
+            self._alias.unlink()
 
     def move_by_hand(self, version: int) -> None:
         """Sets the alias, as a person does in MLflow's page."""
@@ -65,12 +73,22 @@ class FolderRegistry:
         """Whether the version is there."""
         return (self.folder / str(version)).is_dir()
 
+    def says_production(self, version: int) -> bool:
+        """Whether this version has the alias, and no other."""
+        return self.production == version
+
     def production_version(self) -> int | None:
         """The version that has the alias."""
         return self.production
 
     def move_production(self, version: int) -> None:
-        """Sets the alias."""
+        """Sets the alias.
+
+        Raises:
+            LookupError: the version is not there, as MLflow says in its own words.
+        """
+        if not self.holds(version):
+            raise LookupError(version)
         self._alias.write_text(str(version))
 
 

@@ -7,7 +7,16 @@ from mlops_assets.domain.evidence import Evidence, Gain, Parity, Production, Sco
 from mlops_assets.domain.known_cases import KnownCaseScore
 
 CANDIDATE = Scored(version=2, auc=0.8, log_loss=0.5, brier=0.2, calibration_error=0.02)
-PRODUCTION = Production(version=1, auc=0.7, log_loss=0.6, brier=0.3, calibration_error=0.03, epoch=4, window="2013-01")
+PRODUCTION = Production(
+    version=1,
+    auc=0.7,
+    log_loss=0.6,
+    brier=0.3,
+    calibration_error=0.03,
+    epoch=4,
+    manifest_sha256="9" * 64,
+    window="2013-01",
+)
 SEGMENT = SegmentGain(column="shop", value="north", rows=60, keys=20, gain=0.02, low=-0.01, p_value=0.004, holds=True)
 CASE = KnownCaseScore(name="a good visit", score=0.7, expected="at least 0.5", holds=True)
 PARITY = Parity(differing_share=0.0, largest=1e-8, fitted_auc=0.8, edge_rows=12, differing_edges=())

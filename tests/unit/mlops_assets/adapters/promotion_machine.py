@@ -128,6 +128,7 @@ class Promotions(RuleBasedStateMachine):
         self.shas: dict[int, str] = {}
         self.epoch = 0
         self.spoiled: set[int] = set()
+        self.deleted: set[int] = set()
 
     def teardown(self) -> None:
         """Finishes, checks and cleans up."""
@@ -156,7 +157,7 @@ class Promotions(RuleBasedStateMachine):
         try:
             promotion = self.loop.promoter.promote(self.loop.request(version, sha=self.shas[version]))
         except ReleaseInvalid:
-            assert version in self.spoiled
+            assert version in self.spoiled | self.deleted
             assert self.loop.serves == had or self.loop.serves is not None
         except PromotionHeld:
             assert self.loop.ledger.hold() is not None
@@ -195,8 +196,10 @@ class Promotions(RuleBasedStateMachine):
             promotion = self.loop.promoter.roll_back(version, actor="ann", reason="no")
         except NothingToRollBackTo:
             assert self.loop.serves == had
-        except (Crashed, ReleaseInvalid):
+        except Crashed:
             assert self.loop.ledger.hold() is not None
+        except ReleaseInvalid:
+            assert self.loop.ledger.hold() is not None or self.deleted
         else:
             assert promotion.model_version in promoted
             assert self.loop.serves == (promotion.model_version, promotion.epoch)
@@ -254,11 +257,23 @@ class Promotions(RuleBasedStateMachine):
         self.loop.promoter.put_right()
         self.loop.agree()
 
-    @precondition(lambda self: len(self.spoiled) < len(self.shas))
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        """Somebody deletes a version in MLflow that is not served; it may be one whose promotion a crash left."""
+        served = self.loop.serves
+        free = sorted(self.shas.keys() - self.deleted - ({served[0]} if served else set()))
+        production = self.loop.ledger.production()
+        free = [version for version in free if production is None or version != production.model_version]
+        if free:
+            version = data.draw(st.sampled_from(free))
+            self.loop.registry.delete(version)
+            self.deleted.add(version)
+
+    @precondition(lambda self: self.shas.keys() - self.spoiled - self.deleted)
     @rule(data=st.data())
     def spoil(self, data: st.DataObject) -> None:
         """Somebody edits a bundle in the registry."""
-        version = data.draw(st.sampled_from(sorted(self.shas.keys() - self.spoiled)))
+        version = data.draw(st.sampled_from(sorted(self.shas.keys() - self.spoiled - self.deleted)))
         self.loop.registry.spoil(version)
         self.spoiled.add(version)
 

@@ -283,7 +283,7 @@ def test_what_was_production_at_a_time_is_known(ledger: Ledger, monkeypatch: pyt
 
     def at(minute: float) -> int | None:
         found = ledger.production_at(start + timedelta(minutes=minute))
-        return found.epoch if found else None
+        return found[0].epoch if found else None
 
     assert [at(minute) for minute in (-60, 0, 0.5, 1, 2.9, 3, 4.5, 5, 10_000)] == [
         None, None, None, 1, 1, 2, 2, 3, 3,
@@ -291,7 +291,9 @@ def test_what_was_production_at_a_time_is_known(ledger: Ledger, monkeypatch: pyt
     elsewhere = (start + timedelta(minutes=3)).astimezone(timezone(timedelta(hours=5)))
     found = ledger.production_at(elsewhere)
     assert found is not None
-    assert found.epoch == 2
+    promotion, since = found
+    assert promotion.epoch == 2
+    assert since == (start + timedelta(minutes=3)).isoformat(timespec="seconds"), "from the outcome on"
 
 
 def test_evidence_is_kept_as_it_was_written(ledger: Ledger, url: str) -> None:

@@ -1,7 +1,8 @@
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from mlops_assets.adapters.promotion import NothingToRollBackTo, Promoter
 from serving import release
 from serving.release import ReleaseInvalid
 from tests.unit.mlops_assets.adapters.promotion_machine import MOMENTS, Crashed, Loop, Promotions, ledger_in
+from tests.unit.mlops_assets.small_bundles import FolderRegistry
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_what_a_crash_left_is_finished(loop: Loop, moment: str) -> None:
     """Wherever it happened, production ends as one model in all three places."""
     loop.crash(2, moment)
     finished = loop.promoter.reconcile()
-    assert [promotion.model_version for promotion in finished] == ([] if moment == "after conclude" else [2])
+    assert [one.promotion.model_version for one in finished] == ([] if moment == "after conclude" else [2])
     assert loop.serves == (2, 2)
     loop.agree()
     assert loop.promoter.reconcile() == []
@@ -116,6 +118,68 @@ def test_a_bundle_that_was_changed_after_the_crash_is_void(loop: Loop, moment: s
     loop.registry.spoil(2)
     loop.promoter.reconcile()
     assert loop.serves == (1, 1)
+    loop.agree()
+
+
+@pytest.mark.parametrize("moment", ["after publish", "before move"])
+def test_a_version_that_was_deleted_after_the_crash_is_given_up(loop: Loop, moment: str) -> None:
+    """Its alias can never be moved: an intent that stays open would stop every later promotion, and the way back."""
+    loop.crash(2, moment)
+    shutil.rmtree(loop.registry.folder / "2")
+    (given_up,) = loop.promoter.reconcile()
+    assert str(given_up) == (
+        "gave up the promotion of version 2, which a crash had left: version 2 is gone from MLflow"
+    )
+    assert loop.serves == (1, 1)
+    loop.agree()
+    loop.promoter.promote(loop.request(3))
+    loop.agree()
+
+
+def test_a_version_that_was_deleted_once_it_is_served_stays(loop: Loop) -> None:
+    """The service answers with it already; the ledger says so."""
+    loop.crash(2, "after point")
+    shutil.rmtree(loop.registry.folder / "2")
+    (finished,) = loop.promoter.reconcile()
+    assert finished.void is None
+    assert loop.serves == (2, 2)
+    assert loop.ledger.unfinished() == []
+
+
+def test_a_version_that_was_deleted_is_not_promoted(loop: Loop) -> None:
+    """And leaves no intent."""
+    asked = loop.request(2)
+    shutil.rmtree(loop.registry.folder / "2")
+    with pytest.raises(ReleaseInvalid, match="version 2 is gone from MLflow"):
+        loop.promoter.promote(asked)
+    assert len(loop.ledger.history()) == 1
+
+
+def test_nobody_comes_between_the_steps_of_a_promotion(loop: Loop) -> None:
+    """A reconciler beside it would take its open intent for one that a crash left."""
+    moving, go_on, looked = Event(), Event(), Event()
+    move = loop.registry.move_production
+
+    def slow(version: int) -> None:
+        moving.set()
+        go_on.wait(10)
+        move(version)
+
+    loop.registry.move_production = slow  # type: ignore[method-assign]
+    other = Promoter(Ledger(loop.ledger.url), FolderRegistry(loop.registry.folder), loop.releases)
+
+    def look() -> None:
+        assert other.put_right() == []
+        looked.set()
+
+    with ThreadPoolExecutor(2) as threads:
+        promoting = threads.submit(loop.promoter.promote, loop.request(2))
+        assert moving.wait(10)
+        looking = threads.submit(look)
+        assert not looked.wait(0.5)
+        go_on.set()
+        assert promoting.result().epoch == 2
+        looking.result()
     loop.agree()
 
 

@@ -1,4 +1,5 @@
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -78,9 +79,10 @@ def test_the_evidence_of_a_promotion_is_printed_with_it(settings: Settings) -> N
 def test_what_was_served_at_a_time_is_told(settings: Settings) -> None:
     """With the zone, or in UTC."""
     assert served_at(settings, "2001-01-01T00:00:00") == "at 2001-01-01T00:00:00+00:00 nothing was in production"
-    assert served_at(settings, "2999-01-01T00:00:00+05:00").startswith(
-        "at 2999-01-01T00:00:00+05:00 version 2 was in production, epoch 2, since "
-    )
+    now = datetime.now(timezone(timedelta(hours=5))).isoformat(timespec="seconds")
+    assert served_at(settings, now).startswith(f"at {now} version 2 was in production, epoch 2, since ")
+    with pytest.raises(UserError, match="2999-01-01T00:00:00\\+05:00 is yet to come"):
+        served_at(settings, "2999-01-01T00:00:00+05:00")
     with pytest.raises(UserError, match="'yesterday' is no time"):
         served_at(settings, "yesterday")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import norm, t
 from sklearn.metrics import roc_auc_score
 
 from mlops_assets.domain.auc_difference import auc_difference, clustered_difference
@@ -43,13 +43,19 @@ def two_models(
 @pytest.mark.parametrize(
     ("test", "gain", "low", "high"), [("albumin", 0.0108, -0.1761, 0.1976), ("total protein", -0.0780, -0.2830, 0.1271)]
 )
-def test_delong_gives_the_published_bounds(test: str, gain: float, low: float, high: float) -> None:
-    """As the SAS/STAT manual prints them for the contrasts with the Kaplan-Gordon score."""
+def test_delong_gives_the_published_error(test: str, gain: float, low: float, high: float) -> None:
+    """As the SAS/STAT manual prints bounds for the contrasts with the Kaplan-Gordon score, from the normal quantile.
+
+    Here Student's quantile stands in its place: of the 43 patients 12 had the rarer outcome.
+    """
     rows = np.array(PATIENTS.split(), dtype=float).reshape(-1, 4)
     truth, scores = rows[:, 3] == 1, {"albumin": rows[:, 0], "total protein": rows[:, 1], "score": 10 - rows[:, 2]}
     found = auc_difference(truth, scores[test], scores["score"], own_keys(truth), level=0.95)
     assert (found.method, found.keys, found.level) == ("delong", 43, 0.95)
-    assert [found.gain, found.low, found.high] == pytest.approx([gain, low, high], abs=5e-5)
+    assert min(truth.sum(), (~truth).sum()) == 12
+    narrower = float(norm.ppf(0.975) / t.ppf(0.975, 11))
+    bounds = [found.gain + narrower * (bound - found.gain) for bound in (found.low, found.high)]
+    assert [found.gain, *bounds] == pytest.approx([gain, low, high], abs=5e-5)
 
 
 @settings(deadline=None, max_examples=50)
@@ -173,8 +179,8 @@ def test_the_clustered_error_of_rows_that_share_nothing_is_delongs(seed: int, pa
     gain, error = clustered_difference(truth, first, second, own_keys(truth))
     found = auc_difference(truth, first, second, own_keys(truth), level=0.95)
     assert gain == pytest.approx(found.gain, abs=1e-12)
-    few = min(truth.sum(), (~truth).sum())
-    assert (found.high - found.low) / 2 / norm.ppf(0.975) == pytest.approx(error, rel=1.2 / few, abs=1e-12)
+    few = int(min(truth.sum(), (~truth).sum()))
+    assert (found.high - found.low) / 2 / t.ppf(0.975, few - 1) == pytest.approx(error, rel=1.2 / few, abs=1e-12)
 
 
 @pytest.mark.parametrize("rows_a_key", [5, 50])
@@ -186,3 +192,42 @@ def test_the_clustered_error_is_how_far_the_difference_strays(rows_a_key: int) -
     ]
     gains, errors = np.array(drawn).T
     assert float(np.sqrt(np.mean(errors**2))) == pytest.approx(float(gains.std()), rel=0.15)
+
+
+@pytest.mark.parametrize(("keys", "with_true"), [(8, 1), (8, 2), (30, 1), (30, 2), (30, 4)])
+def test_true_rows_of_few_split_keys_tell_nothing(keys: int, with_true: int) -> None:
+    """However many days there are: those without a late flight say nothing of how late flights are ranked."""
+    chance = np.random.default_rng(keys)
+    of_key = np.arange(keys * 50) // 50
+    truth = (of_key < with_true) & (np.arange(keys * 50) % 2 == 0)
+    first, second = chance.random(len(truth)), chance.random(len(truth))
+    found = auc_difference(truth, first, second, of_key, level=0.95)
+    assert (found.low, found.high, found.keys) == (-math.inf, math.inf, with_true)
+
+
+@pytest.mark.parametrize("true_rows", [2, 3, 5, 20])
+def test_equal_models_are_seldom_better_on_few_true_rows(true_rows: int) -> None:
+    """One of forty is what the level says; the normal quantile would give one of ten on two rows."""
+    better, trials = 0, 400
+    for seed in range(trials):
+        chance = np.random.default_rng([seed, true_rows])
+        truth = np.arange(1_000 + true_rows) < true_rows
+        alike = truth + chance.normal(size=len(truth))
+        first, second = (alike + chance.normal(0, 0.3, len(truth)) for _ in range(2))
+        better += auc_difference(truth, first, second, own_keys(truth), level=0.95).low > 0
+    assert better / trials <= 0.045, "0.025 is said; 0.045 is 2.5 standard errors above"
+
+
+@pytest.mark.parametrize(("keys", "with_true"), [(30, 6), (8, 8)])
+def test_equal_models_are_seldom_better_where_few_keys_hold_the_true_rows(keys: int, with_true: int) -> None:
+    """The flights have eight days a month; a rare outcome may come on six of thirty."""
+    better, trials = 0, 200
+    for seed in range(trials):
+        chance = np.random.default_rng([seed, keys])
+        of_key = np.arange(keys * 40) // 40
+        truth = (of_key < with_true) & (chance.random(len(of_key)) < 0.3)
+        shared = [chance.normal(0, 0.5, keys)[of_key] for _ in range(2)]
+        alike = truth + chance.normal(size=len(truth))
+        first, second = (alike + chance.normal(0, 0.3, len(truth)) + own for own in shared)
+        better += auc_difference(truth, first, second, of_key, level=0.95).low > 0
+    assert better / trials <= 0.06, "0.025 is said; 0.06 is three standard errors above"

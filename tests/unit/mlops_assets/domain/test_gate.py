@@ -10,13 +10,28 @@ from mlops_assets.domain.evidence import Evidence, Gain, Scored
 from mlops_assets.domain.gate import (
     CHECKS,
     MAX_AUC_LOST,
+    Standing,
     candidate_beats_production,
     refusals,
     rows_to_decide,
     verdict,
 )
-from tests.unit.mlops_assets.small_evidence import CANDIDATE, CASE, EVIDENCE, PARITY, SEGMENT
+from tests.unit.mlops_assets.small_evidence import CANDIDATE, CASE, EVIDENCE, PARITY, PRODUCTION, SEGMENT
 from tests.unit.mlops_assets.small_evidence import small_evidence as evidence
+
+
+def standing(epoch: int | None) -> Standing | None:
+    """The evidence's production, under an epoch."""
+    return Standing(epoch, PRODUCTION.version, PRODUCTION.manifest_sha256) if epoch is not None else None
+
+
+@pytest.mark.parametrize(
+    "now", [Standing(4, 2, PRODUCTION.manifest_sha256), Standing(4, 1, "8" * 64), Standing(5, 1, "9" * 64), None]
+)
+def test_a_comparison_with_another_production_is_stale(now: Standing | None) -> None:
+    """By version and bundle too: a pointer that someone forged may carry the ledger's own epoch."""
+    (said,) = refusals(EVIDENCE, production=now)
+    assert said.startswith("stale: it was compared with version 1 of epoch 4 (999999999999), production is now ")
 
 
 @given(production=st.floats(0, 1), min_gain=st.floats(0, 0.5))
@@ -31,7 +46,7 @@ def test_a_gain_of_exactly_min_gain_is_not_enough(production: float, min_gain: f
 def test_the_gate_and_its_reason_say_the_same(candidate: float, production: float, min_gain: float) -> None:
     """A refusal without a reason, or a reason without a refusal, would promote or block silently."""
     seen = evidence(candidate_auc=candidate, production_auc=production, gate={"min_gain": min_gain, "rule": "plain"})
-    assert (refusals(seen, production_epoch=4) == []) == (candidate > production + min_gain)
+    assert (refusals(seen, production=standing(4)) == []) == (candidate > production + min_gain)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +73,7 @@ def test_the_three_verdicts(candidate_auc: float, low: float | None, rule: str, 
     seen = evidence(candidate_auc=candidate_auc, gate={"rule": rule}, gain=gain.model_copy(update={"low": low}))
     assert verdict(seen) == said
     assert candidate_beats_production(seen).passed is (said == "better")
-    assert (refusals(seen, production_epoch=4) == []) is (said == "better")
+    assert (refusals(seen, production=standing(4)) == []) is (said == "better")
 
 
 def test_evidence_without_an_interval_is_undecided_by_the_interval() -> None:
@@ -70,17 +85,18 @@ def test_an_undecided_gain_says_how_many_rows_it_takes() -> None:
     """Half the interval is as wide as the gain where there are so many rows: it falls with their root."""
     gain = Gain(gain=0.02, low=-0.02, high=0.06, method="bootstrap", keys=20)
     seen = evidence(candidate_auc=0.72, gain=gain)
-    assert rows_to_decide(seen) == 100 * (2**2 - 1) + 1
+    assert rows_to_decide(seen) == 4 * (100 * (2**2 - 1) + 1)
     assert candidate_beats_production(seen).said == (
         "undecided: candidate AUC 0.7200 against production's 0.7000: gain 0.0200, 0.95 interval -0.0200 to 0.0600 "
-        "(20 split keys) does not lie above zero; about 301 more labelled rows would decide if the gain stays"
+        "(20 split keys) does not lie above zero; about 1,204 more labelled rows in the window would decide if the "
+        "gain stays"
     )
 
 
 def test_too_few_split_keys_are_told_with_what_to_do() -> None:
     """A loop by day and week has two validation days a window, and would wait for ever."""
     seen = evidence(gain=Gain(gain=0.1, low=None, high=None, method="bootstrap", keys=2))
-    (said,) = refusals(seen, production_epoch=4)
+    (said,) = refusals(seen, production=standing(4))
     assert said == (
         "undecided: candidate AUC 0.8000 against production's 0.7000, and 2 split keys tell nothing of how sure that "
         'is: name a finer `split_by`, or `[gate] rule = "plain"`, which does not ask'
@@ -110,12 +126,12 @@ def test_the_first_candidate_has_nothing_to_beat() -> None:
     """Without production even a poor model must start the loop."""
     first = evidence(candidate_auc=0.4, production_auc=None)
     assert candidate_beats_production(first).passed
-    assert refusals(first, production_epoch=None) == []
+    assert refusals(first, production=standing(None)) == []
 
 
 def test_a_better_candidate_is_let_through() -> None:
     """The plain case."""
-    assert refusals(EVIDENCE, production_epoch=4) == []
+    assert refusals(EVIDENCE, production=standing(4)) == []
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -157,7 +173,7 @@ def test_a_fault_is_refused_by_its_check_and_by_no_other(name: str) -> None:
     changes, said = FAULTS[name]
     seen = evidence(**changes)
     assert {check: rule(seen).passed for check, rule in CHECKS.items()} == {check: check != name for check in CHECKS}
-    (reason,) = refusals(seen, production_epoch=4)
+    (reason,) = refusals(seen, production=standing(4))
     assert said in reason
     assert CHECKS[name](seen).said == reason
 
@@ -207,23 +223,23 @@ def test_many_faults_of_one_kind_are_not_all_named() -> None:
 def test_evidence_against_a_production_that_is_gone_is_stale(compared: bool, now: int | None) -> None:
     """A comparison with an older production says nothing of the one that would be replaced."""
     seen = evidence(production_auc=0.7 if compared else None)
-    assert [reason for reason in refusals(seen, production_epoch=now) if reason.startswith("stale")]
+    assert [reason for reason in refusals(seen, production=standing(now)) if reason.startswith("stale")]
 
 
 @pytest.mark.parametrize(("window", "refused"), [("2012-12", True), ("2013-01", False), ("2013-02", False)])
 def test_a_candidate_of_an_older_window_than_productions_is_late(window: str, refused: bool) -> None:
     """However good on its own window: the service must not go back to a period that is over."""
-    found = refusals(evidence(window=window), production_epoch=4)
+    found = refusals(evidence(window=window), production=standing(4))
     assert bool([reason for reason in found if reason.startswith("late")]) is refused
 
 
 def test_every_reason_for_a_refusal_is_named() -> None:
     """The user repairs what the check shows; the second fault must not wait for the next run."""
     seen = evidence(candidate_auc=0.7, row_milliseconds=2)
-    worse, slow, stale = refusals(seen, production_epoch=9)
+    worse, slow, stale = refusals(seen, production=standing(9))
     assert worse == "candidate AUC 0.7000 is not greater than production's 0.7000 + min_gain 0.01"
     assert slow.startswith("the exported model is too slow")
-    assert stale == "stale: it was compared with production of epoch 4, production is now of epoch 9"
+    assert stale.endswith("production is now version 1 of epoch 9 (999999999999)")
 
 
 Path = tuple[str | int, ...]

@@ -109,6 +109,15 @@ def test_a_new_category_that_is_read_as_missing_may_be_asked_for() -> None:
     assert unfit([KnownCase(name="a", row={"plan": "gold"}, at_least=0.0)], {"plan": plan}) == []
 
 
+def test_orders_that_go_round_in_a_circle_are_told() -> None:
+    """No model could ever hold them, and the first window would be the one to say so."""
+    circle = [case("a", above="b"), case("b", above="c"), case("c", above="a"), case("d", above="a")]
+    assert unfit(circle, FEATURES) == [
+        f"{name!r}: the orders go round in a circle, and can never hold" for name in ("a", "b", "c")
+    ]
+    assert unfit([case("a", above="b"), case("b", above="c"), case("c")], FEATURES) == []
+
+
 @pytest.mark.parametrize(
     ("cases", "fault"),
     [
