@@ -381,7 +381,7 @@ def test_a_gain_that_may_be_chance_is_undecided(loop: Loop) -> None:
     numbers: dict[str, Any] = {name: value.value for name, value in undecided.metadata.items()}
     assert numbers["gain"] > 0 >= numbers["gain_low"]
     assert numbers["rows_to_decide"] > 0
-    assert "more labelled rows would decide" in str(undecided.description)
+    assert "more labelled rows in the window would decide" in str(undecided.description)
 
 
 def test_production_alone_says_what_is_missing_before_the_first_candidate(loop: Loop) -> None:
