@@ -131,7 +131,7 @@ class Promoter:
             finished = [str(one) for one in self._finish_what_a_crash_left()]
             production = self.ledger.production()
             if production is None:
-                return finished
+                return finished + self._withdraw_pointer()
             return finished + [
                 said
                 for said in (
@@ -141,6 +141,12 @@ class Promoter:
                 )
                 if said is not None
             ]
+
+    def _withdraw_pointer(self) -> list[str]:
+        """Before the first promotion there is nothing to serve, whatever someone wrote."""
+        if not self._releases.withdraw_pointer():
+            return []
+        return ["the pointer named a release that no promotion of the ledger made, and was taken away"]
 
     def _put_release_back(self, production: Promotion) -> str | None:
         version, sha256 = production.model_version, production.manifest_sha256

@@ -163,6 +163,14 @@ class ReleaseStore:
         """Makes the service follow."""
         write_atomically(self.folder / release.POINTER, msgspec.json.encode(pointer))
 
+    def withdraw_pointer(self) -> bool:
+        """Takes the pointer away, if there is one: a service keeps what it has loaded, and a new one loads nothing."""
+        pointer = self.folder / release.POINTER
+        if not pointer.exists():
+            return False
+        pointer.unlink()
+        return True
+
 
 def features_of(dataset: Dataset) -> tuple[Feature, ...]:
     """The contract's features as a bundle says them."""

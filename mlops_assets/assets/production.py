@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -123,7 +124,10 @@ def _approval(
             rejected = f"{answer.actor} rejected it: {answer.reason}" if answer.answer == "rejected" else None
             return _Approval(rejected, answer)
     before = approvals.pending()
-    if request is None or answer is not None:
+    if (first := _approved_first(approvals, version, epoch)) is not None:
+        return _Approval(f"version {first} was approved, and is promoted first")
+    expired = request is not None and datetime.now(UTC) >= request.expires_at
+    if request is None or answer is not None or expired:
         # Before it is asked: what the tag said of an earlier request must not answer this one.
         registry.note_approval(version, "pending")
     asked = approvals.ask(
@@ -138,6 +142,15 @@ def _approval(
             before.model_version, "void", by=LOOP, reason=f"version {version} was asked for after it"
         )
     return _Approval(waiting(asked))
+
+
+def _approved_first(approvals: Approvals, version: int, epoch: int | None) -> int | None:
+    """Another version that a person has let through, in place of this production, and that is on its way."""
+    request, answer = approvals.newest() or (None, None)
+    if request is None or answer is None or answer.answer != "approved" or request.model_version == version:
+        return None
+    stale = void(request, now=answer.at, production_epoch=epoch, evidence_sha256=request.evidence_sha256)
+    return request.model_version if stale is None else None
 
 
 def _failed_checks(instance: dg.DagsterInstance, evidence: Evidence) -> list[str]:

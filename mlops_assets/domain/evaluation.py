@@ -88,9 +88,8 @@ def calibration_error(truth: Truth, scores: Scores, keys: Keys) -> float:
         off = scores[rows] - truth[rows]
         own = np.unique(keys[rows], return_inverse=True)[1]
         of_keys = np.bincount(own, weights=off - off.mean()) / len(rows)
-        if len(of_keys) < 2:  # one key tells nothing of how far another would lie off
-            continue
-        by_chance = len(of_keys) / (len(of_keys) - 1) * float(np.sum(of_keys**2))
+        # One key tells nothing of how far another would lie off: then nothing is taken away.
+        by_chance = len(of_keys) / (len(of_keys) - 1) * float(np.sum(of_keys**2)) if len(of_keys) > 1 else 0.0
         squares += len(rows) / len(order) * (float(off.mean()) ** 2 - by_chance)
     return math.sqrt(max(squares, 0.0))
 

@@ -52,7 +52,7 @@ class SegmentGain(Record):
     value: str
     rows: int
     keys: int = 0
-    """Split keys that have rows in it."""
+    """Split keys that hold the rarer outcome in it."""
     gain: float | None = None
     """None where its rows are too few, or tell nothing of the models."""
     low: float | None = None

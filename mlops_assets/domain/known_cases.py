@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 FeatureValue = bool | int | float | str
+FLOAT32_MAX = 3.4028234663852886e38
+"""What is larger is infinite in float32, which models compute in."""
 
 
 class KnownCase(BaseModel):
@@ -124,6 +126,8 @@ def _unfit_value(value: FeatureValue | None, feature: Feature) -> str | None:
     if feature.type == "boolean":
         return None if isinstance(value, bool) else f"is {value!r}, and a boolean is true or false"
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and not abs(float(value)) <= FLOAT32_MAX:  # NaN is not
+        return f"is {value!r}, which is no number that the model can take"
     if not is_number or (feature.type == "integer" and value != int(value)):
         return f"is {value!r}, and it is of type {feature.type!r}"
     if feature.range is not None and not feature.range[0] <= float(value) <= feature.range[1]:

@@ -85,12 +85,13 @@ def _compared(
     risk: float,
 ) -> SegmentGain:
     rows, own = int(of_it.sum()), np.unique(keys[of_it], return_inverse=True)[1]
-    segment = SegmentGain(column=column, value=value, rows=rows, keys=int(own.max()) + 1)
-    true_rows = int(truth[of_it].sum())
-    if rows < min_rows or true_rows in (0, rows) or segment.keys < 2:
+    # Days without a late flight say nothing of how late flights are ranked.
+    telling = min(len(np.unique(own[truth[of_it]])), len(np.unique(own[~truth[of_it]])))
+    segment = SegmentGain(column=column, value=value, rows=rows, keys=telling)
+    if rows < min_rows or telling < 2:
         return segment
     gain, error = clustered_difference(truth[of_it], scores["candidate"][of_it], scores["production"][of_it], own)
-    freedom = segment.keys - 1
+    freedom = telling - 1
     return segment.model_copy(
         update={
             "gain": gain,

@@ -16,6 +16,7 @@ from mlops_assets.adapters.model_registry import (
     EVIDENCE_TAG,
     ModelRegistry,
 )
+from mlops_assets.adapters.runs import UNFINISHED
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.domain.approval import Answer, ApprovalAnswer, ApprovalRequest, void
@@ -24,6 +25,8 @@ from mlops_assets.sensors.watching import watch
 
 ANSWERS: dict[str, Answer] = {"approved": "approved", "rejected": "rejected"}
 """What the tag may say; anything else is no answer."""
+TRIES = 3
+"""So many runs may fail to promote what was approved, each retried by Dagster itself: a store may be down meanwhile."""
 EVERY_SECONDS = 1.0
 """A look asks MLflow while a request is open."""
 
@@ -57,17 +60,33 @@ def approval_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason("no request for approval was answered")
         request, answer = found
         said = f"version {request.model_version}: {answer.answer} by {answer.actor}: {answer.reason}"
-        if answer.answer == "approved" and (hold := ledger.hold()) is not None:
-            return dg.SkipReason(f"{said}; {hold}")
         if registry.holds(request.model_version):
             registry.note_approval(request.model_version, answer.answer, by=answer.actor, reason=answer.reason)
-        context.log.info(said)
         if answer.answer != "approved":
+            context.log.info(said)
             return dg.SensorResult(skip_reason=dg.SkipReason(said), cursor=_state(request, answer))
-        run = dg.RunRequest(run_key=f"approval-{request.number}", tags={RUN_TAG: str(request.number)})
-        return dg.SensorResult(run_requests=[run], cursor=_state(request, answer))
+        settled = _settled(ledger, request, answer)
+        if settled is not None:
+            return dg.SensorResult(skip_reason=dg.SkipReason(f"{said}; {settled}"), cursor=_state(request, answer))
+        if (hold := ledger.hold()) is not None:
+            return dg.SkipReason(f"{said}; {hold}")
+        runs = context.instance.get_runs(dg.RunsFilter(tags={RUN_TAG: str(request.number)}))
+        if any(run.status in UNFINISHED for run in runs) or len(runs) >= TRIES:
+            return dg.SkipReason(f"{said}; run {len(runs)} of {TRIES} at the most: {runs[0].status.value.lower()}")
+        context.log.info(said)
+        run_key = f"approval-{request.number}-{len(runs)}"
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags={RUN_TAG: str(request.number)})])
 
     return sense
+
+
+def _settled(ledger: Ledger, request: ApprovalRequest, answer: ApprovalAnswer) -> str | None:
+    """Why there is nothing more to do for what was approved; None where it is still to be promoted."""
+    production = ledger.production()
+    if production is not None and production.evidence_sha256 == request.evidence_sha256:
+        return "it is production"
+    epoch = production.epoch if production else None
+    return void(request, now=answer.at, production_epoch=epoch, evidence_sha256=request.evidence_sha256)
 
 
 def _answered(

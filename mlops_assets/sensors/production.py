@@ -26,8 +26,6 @@ def production_sensor(settings: Settings) -> dg.SensorDefinition:
     def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         settings.state.mkdir(parents=True, exist_ok=True)
         ledger = Ledger(settings.ledger_url)
-        if not ledger.history():
-            return dg.SkipReason("nothing was promoted yet")
         said = "; ".join(Promoter(ledger, registry, ReleaseStore(settings.releases)).put_right())
         production = ledger.production()
         epoch = production.epoch if production else 0

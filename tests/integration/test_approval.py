@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from mlops_assets.adapters.model_registry import EvidenceMissing, ModelRegistry
 from mlops_assets.cli.approval import answer
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.history import window_history
@@ -105,6 +106,7 @@ def test_what_is_approved_on_the_command_line_is_promoted(loop: Loop, sensor: Se
     (shown,) = result.get_asset_materialization_events()
     assert shown.materialization.metadata["approved_by"].value == "ann"
     assert shown.materialization.metadata["approved_because"].value == "looks right"
+    assert "it is production" in str(sensor.tick()[1])
     assert sensor.tick() == ([], "no request for approval was answered"), "once"
 
 
@@ -153,7 +155,7 @@ def test_an_approval_of_before_is_not_replayed(loop: Loop, sensor: Sensor) -> No
     loop.ledger.set_hold(is_on=False, actor="ann", reason="solved")
     loop.registry._client().set_model_version_tag("small", "2", "approval", "approved")
     assert sensor.tick()[0] == []
-    assert Sensor(loop).tick()[0] != [], "with a lost cursor the sensor asks for the run again"
+    assert Sensor(loop).tick()[0] == [], "with a lost cursor too"
     assert "stale" in failure_message(loop.promote_by_hand())
     assert loop.served_version() == 1
 
@@ -198,6 +200,43 @@ def test_a_production_that_moved_voids_the_request(loop: Loop, sensor: Sensor) -
     assert "void by the loop: production moved" in str(said)
     assert loop.registry.tags(pending.model_version)["approval"] == "void"
     assert loop.served_version() == 1
+
+
+def test_a_newer_candidate_waits_for_what_was_approved(loop: Loop, sensor: Sensor) -> None:
+    """The approval may have been given while nothing ran; it must not be lost to the next window."""
+    answer(loop.settings, 2, "approved", reason="fine", by="ann")
+    candidate(loop, "2024-03", flipped=True)
+    assert loop.approvals.newest(3) is None
+    assert sensor.goes_on().success
+    assert loop.served_version() == 2
+
+
+def test_a_run_that_failed_to_promote_what_was_approved_is_started_again(loop: Loop, sensor: Sensor) -> None:
+    """A store may be down for a minute; a person has decided, and will not do it twice. Three times, and no more."""
+    answer(loop.settings, 2, "approved", reason="fine", by="ann")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ModelRegistry, "evidence", store_is_down)
+        assert not sensor.goes_on().success
+        assert not sensor.goes_on().success
+    assert sensor.goes_on().success
+    assert loop.served_version() == 2
+
+
+def store_is_down(*_: object) -> None:
+    """As MLflow's adapter says it."""
+    raise EvidenceMissing("the evidence of version 2 cannot be read: 503")
+
+
+def test_a_late_tag_does_not_answer_the_request_that_follows(loop: Loop, sensor: Sensor) -> None:
+    """The first has expired and nobody has voided it yet."""
+    contract = loop.settings.dataset
+    contract.write_text(contract.read_text() + "expires_hours = 1e-6\n")
+    candidate(loop, "2024-03", flipped=True)
+    contract.write_text(contract.read_text().replace("1e-6", "72"))
+    loop.registry._client().set_model_version_tag("small", "3", "approval", "approved")
+    assert "waits for approval until" in failure_message(loop.promote_by_hand())
+    assert sensor.tick()[0] == []
+    assert loop.approvals.pending() is not None
 
 
 def test_a_request_that_expired_is_void(loop: Loop, sensor: Sensor) -> None:

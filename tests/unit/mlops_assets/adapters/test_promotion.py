@@ -11,7 +11,7 @@ from hypothesis import settings
 from mlops_assets.adapters.ledger import Ledger, ProductionMoved, PromotionHeld
 from mlops_assets.adapters.promotion import NothingToRollBackTo, Promoter
 from serving import release
-from serving.release import ReleaseInvalid
+from serving.release import Pointer, ReleaseInvalid
 from tests.unit.mlops_assets.adapters.promotion_machine import MOMENTS, Crashed, Loop, Promotions, ledger_in
 from tests.unit.mlops_assets.small_bundles import FolderRegistry
 
@@ -349,6 +349,18 @@ def test_before_the_first_promotion_an_alias_is_nobodys(tmp_path: Path) -> None:
     loop = Loop(tmp_path, ledger_in(tmp_path))
     loop.registry.add(1)
     loop.registry.move_by_hand(1)
+    assert loop.promoter.put_right() == []
+
+
+def test_before_the_first_promotion_a_pointer_is_taken_away(tmp_path: Path) -> None:
+    """A service that starts would answer with what nobody judged."""
+    loop = Loop(tmp_path, ledger_in(tmp_path))
+    sha = loop.registry.add(1)
+    loop.releases.publish(loop.registry.folder / "1", model_version=1, manifest_sha256=sha)
+    loop.releases.point_to(Pointer(model_version=1, epoch=1, manifest_sha256=sha, promoted_at="now"))
+    (said,) = loop.promoter.put_right()
+    assert "no promotion of the ledger made" in said
+    assert loop.serves is None
     assert loop.promoter.put_right() == []
 
 

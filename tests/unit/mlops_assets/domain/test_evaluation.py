@@ -111,6 +111,12 @@ def test_few_rows_do_not_look_badly_calibrated_for_being_few() -> None:
     assert drawn_errors(150, rows_a_key=1, shared=0)[0] < 0.06
 
 
+def test_one_split_key_excuses_nothing() -> None:
+    """Where chance cannot be told apart, what is seen counts."""
+    truth, scores = np.arange(100) % 10 == 0, np.linspace(0.8, 0.99, 100)
+    assert calibration_error(truth, scores, np.zeros(100, int)) > 0.7
+
+
 def test_nor_do_ten_days_of_shared_weather() -> None:
     """Which move whole days, and which rows taken for independent do not account for."""
     by_key, by_row = drawn_errors(1_500, rows_a_key=150, shared=0.25)
