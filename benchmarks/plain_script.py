@@ -12,13 +12,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pandas as pd
-
 from mlops_assets.adapters.candidate_training import TrainedCandidate, train_candidate, validation_rows
 from mlops_assets.adapters.drift_measurement import PREDICTION, measure_drift
 from mlops_assets.adapters.files import folder_in_one_piece
 from mlops_assets.adapters.landing.folder import FolderLanding
-from mlops_assets.adapters.release_store import Lineage, ReleaseStore
+from mlops_assets.adapters.release_store import Lineage, ReleaseStore, write_bundle
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.datasets.contract import FLIGHTS, read_dataset
@@ -27,7 +25,7 @@ from mlops_assets.domain.evidence import Gain, Parity, SegmentGain
 from mlops_assets.domain.importance import permutation_importance
 from mlops_assets.domain.parity import parity
 from mlops_assets.domain.windows import TRAIN, WindowUnfit
-from serving.release import Pointer
+from serving.release import Case, Pointer
 
 MUST_NOT_BE_IMPORTED = ("dagster", "mlflow", "dagster_mlflow")
 
@@ -47,7 +45,7 @@ class Trained:
     """A fitted candidate, exported, with both models' metrics on the same validation rows."""
 
     model: TrainedCandidate
-    validation: pd.DataFrame
+    cases: list[Case]
     metrics: dict[str, float]
     importance: dict[str, float]
     production: dict[str, float] | None
@@ -113,7 +111,7 @@ def train(window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> T
     model = train_candidate(windows, training_versions(window, windows))
     validation = validation_rows(windows, window.window, window.data_version)
     truth, keys = validation[dataset.target].to_numpy(bool), split_keys(dataset, validation)
-    scores = {"candidate": model.served.score(validation)}
+    scores, fitted = {"candidate": model.served.score(validation)}, model.fitted(validation)
     production = releases.production()
     gain, segments = None, tuple[SegmentGain, ...]()
     if production:
@@ -121,7 +119,7 @@ def train(window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> T
         gain, segments = compare(dataset, validation, truth, scores, keys)
     return Trained(
         model=model,
-        validation=validation,
+        cases=model.cases(validation, served=scores["candidate"], fitted=fitted),
         metrics=measured(truth, scores["candidate"], keys),
         importance=permutation_importance(
             model.served.score, validation, truth, dataset.features, seed=dataset.training.seed
@@ -129,7 +127,15 @@ def train(window: DataWindow, windows: WindowStore, releases: ReleaseStore) -> T
         production=measured(truth, scores["production"], keys) if production else None,
         gain=gain,
         segments=segments,
-        parity=parity(dataset, validation, truth, served=model.served.score, fitted=model.fitted),
+        parity=parity(
+            dataset,
+            validation,
+            truth,
+            served=scores["candidate"],
+            fitted=fitted,
+            score_served=model.served.score,
+            score_fitted=model.fitted,
+        ),
         row_milliseconds=model.served.row_milliseconds(validation),
     )
 
@@ -164,9 +170,11 @@ def publish(trained: Trained, window: DataWindow, windows: WindowStore, releases
     while (releases.folder / str(number)).exists():
         number += 1
     with folder_in_one_piece(releases.folder / str(number)) as folder:
-        manifest_sha256 = trained.model.write_bundle(
+        manifest_sha256 = write_bundle(
             folder,
-            trained.validation,
+            model=trained.model.exported,
+            cases=trained.cases,
+            dataset=windows.dataset,
             lineage=Lineage(
                 model_name=windows.dataset.name,
                 model_version=number,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from time import perf_counter
 
-from serving.errors import no_model, prediction_failed, rows_invalid
+from serving.errors import no_model, prediction_failed, problem_answer, rows_invalid
 from serving.metrics import Metrics
 from serving.predictor import PredictionFailed
 from serving.rows import RowsInvalid
@@ -13,6 +13,14 @@ from serving.state import Serving
 
 INLINE_BYTES = 16 * 1024
 """About a hundred rows of a dozen features; a larger body would hold up the others for over a millisecond."""
+
+
+PROBLEMS = {
+    400: problem_answer("The body is not rows of the served model"),
+    500: problem_answer("The model gave no usable answer"),
+    503: problem_answer("No model is served yet"),
+}
+"""What every door may answer instead, for the OpenAPI page."""
 
 
 def served(serving: Serving) -> Slot:

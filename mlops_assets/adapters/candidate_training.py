@@ -5,19 +5,18 @@ One way for the asset and for `mlops reproduce`. How a model is fitted belongs t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mlops_assets.adapters.release_store import Lineage, ServedModel, cases_of, features_of, write_bundle
+from mlops_assets.adapters.release_store import ServedModel, cases_of, features_of
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.domain import candidate
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.evaluation import Scores, differing
 from mlops_assets.domain.known_cases import KnownCaseScore, as_frame, judge
 from mlops_assets.domain.windows import TRAIN, VALIDATION
-from serving.release import TOLERANCE
+from serving.release import TOLERANCE, Case
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -49,34 +48,17 @@ class TrainedCandidate:
             return ()
         return judge(cases, list(self.served.score(as_frame(cases, self.dataset.features))))
 
-    def write_bundle(
-        self,
-        folder: Path,
-        validation: pd.DataFrame,
-        *,
-        lineage: Lineage,
-        metrics: Mapping[str, float],
-        importance: Mapping[str, float],
-        card: str,
-    ) -> str:
-        """Fills an empty folder with the release bundle, whose cases are rows on which both ways of scoring agree.
+    def cases(self, validation: pd.DataFrame, *, served: Scores, fitted: Scores) -> list[Case]:
+        """The release's rows with known answers: ones on which both ways of scoring agree.
 
-        Returns:
-            The manifest's SHA-256.
+        Args:
+            validation: Rows.
+            served: The exported model's scores of them.
+            fitted: The fitted pipeline's.
         """
-        fitted = self.fitted(validation)
         # Half of what the service allows: a case must not be borderline.
-        agreeing = ~differing(self.served.score(validation), fitted, tolerance=TOLERANCE / 2)
-        return write_bundle(
-            folder,
-            model=self.exported,
-            cases=cases_of(self.dataset, validation[agreeing].head(CASES), fitted[agreeing]),
-            dataset=self.dataset,
-            lineage=lineage,
-            metrics=metrics,
-            importance=importance,
-            card=card,
-        )
+        agreeing = ~differing(served, fitted, tolerance=TOLERANCE / 2)
+        return cases_of(self.dataset, validation[agreeing].head(CASES), fitted[agreeing])
 
 
 def train_candidate(windows: WindowStore, versions: Mapping[str, str]) -> TrainedCandidate:

@@ -124,6 +124,11 @@ class Ledger:
         with self._reading() as connection:
             return _production(connection)
 
+    def epoch(self) -> int | None:
+        """The epoch of production; None before the first."""
+        production = self.production()
+        return production.epoch if production else None
+
     def unfinished(self) -> list[Promotion]:
         """Intents without an outcome, oldest first."""
         with self._reading() as connection:

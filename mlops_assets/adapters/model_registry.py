@@ -11,6 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import read_dataset
+from mlops_assets.domain.approval import ApprovalAnswer
 from mlops_assets.domain.evidence import Evidence
 from mlops_assets.domain.model_card import summary
 from serving.release import ReleaseInvalid
@@ -181,9 +184,9 @@ class ModelRegistry:
         from mlflow.exceptions import MlflowException
         from pydantic import ValidationError
 
-        if not self.holds(version):
+        registered = self._found(version)
+        if registered is None:
             raise EvidenceMissing(f"version {version} is gone from MLflow, and its evidence with it")
-        registered = self._version(version)
         expected = registered.tags.get(EVIDENCE_TAG)
         if expected is None:
             raise EvidenceMissing(f"version {version} has no evidence: the gate never finished judging it")
@@ -226,20 +229,12 @@ class ModelRegistry:
 
     def says_production(self, version: int) -> bool:
         """Whether alias and status tags say that this version, and no other, is production."""
-        tagged = [other.version for other in self.versions() if other.status == PRODUCTION]
-        return self.production_version() == version and tagged == [version]
+        saying = [other for other in self.versions() if other.status == PRODUCTION or PRODUCTION in other.aliases]
+        return [(one.version, one.status, PRODUCTION in one.aliases) for one in saying] == [(version, PRODUCTION, True)]
 
     def holds(self, version: int) -> bool:
         """Whether the version is there."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._version(version)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
-            raise
-        return True
+        return self._found(version) is not None
 
     def candidate_version(self) -> int | None:
         """The version that has the alias `candidate`; None before the first."""
@@ -254,9 +249,10 @@ class ModelRegistry:
         from mlflow.exceptions import MlflowException
 
         gone = f"the release bundle of version {version} is gone from MLflow"
-        if not self.holds(version):
+        registered = self._found(version)
+        if registered is None:
             raise ReleaseInvalid(gone)
-        run_id = str(self._version(version).run_id)
+        run_id = str(registered.run_id)
         try:
             return Path(self._client().download_artifacts(run_id, BUNDLE, str(folder)))
         except (MlflowException, OSError) as error:
@@ -284,10 +280,20 @@ class ModelRegistry:
         """A version's tags."""
         return dict(self._version(version).tags)
 
-    def note_approval(self, version: int, approval: str, *, by: str = "", reason: str = "") -> None:
-        """Says with a version what was decided on it, or `pending`: a person may set that tag in MLflow's own page."""
-        for name, value in ((APPROVAL_BY, by), (APPROVAL_REASON, reason), (APPROVAL, approval)):
-            self._client().set_model_version_tag(self.model_name, str(version), name, value)
+    def note_pending(self, version: int) -> None:
+        """Says with a version that it waits for approval: a person may set the tag in MLflow's own page."""
+        self._note(version, {APPROVAL_BY: "", APPROVAL_REASON: "", APPROVAL: "pending"})
+
+    def note_answer(self, version: int, answer: ApprovalAnswer) -> None:
+        """Says with a version what was answered, unless somebody has deleted it."""
+        if self.holds(version):
+            self._note(version, {APPROVAL_BY: answer.actor, APPROVAL_REASON: answer.reason, APPROVAL: answer.answer})
+
+    def _note(self, version: int, tags: Mapping[str, str]) -> None:
+        known = self.tags(version)
+        for name, value in tags.items():
+            if known.get(name) != value:
+                self._client().set_model_version_tag(self.model_name, str(version), name, value)
 
     def versions(self) -> list[VersionSummary]:
         """All versions, newest first."""
@@ -304,6 +310,16 @@ class ModelRegistry:
             for version in found
         ]
         return sorted(summaries, key=lambda summary: -summary.version)
+
+    def _found(self, version: int) -> "ModelVersion | None":
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._version(version)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
 
     def _version(self, version: int) -> "ModelVersion":
         return self._client().get_model_version(self.model_name, str(version))
@@ -324,6 +340,11 @@ class ModelRegistry:
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+
+def registry_of(settings: Settings) -> ModelRegistry:
+    """The registered model of the loop that these settings name."""
+    return ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
 
 
 def tracked_run(context: "dg.InitResourceContext") -> Iterator[Any]:

@@ -13,7 +13,7 @@ from mlops_assets.adapters.drift_history import judged_by
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import SCORES, ModelRegistry, TrackedRun
 from mlops_assets.adapters.provenance import code_sha256, lock_sha256
-from mlops_assets.adapters.release_store import Lineage, ReleaseStore, ServedModel, missing_inputs
+from mlops_assets.adapters.release_store import Lineage, ReleaseStore, ServedModel, missing_inputs, write_bundle
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.checks.candidate import GATE, gate_results, no_gate_results, side_by_side
@@ -133,7 +133,7 @@ def _train_and_compare(
     validation = validation_rows(windows, window.window, window.data_version)
     truth, keys = validation[dataset.target].to_numpy(bool), split_keys(dataset, validation)
     trained = train_candidate(windows, versions)
-    scores = {"candidate": trained.served.score(validation)}
+    scores, fitted = {"candidate": trained.served.score(validation)}, trained.fitted(validation)
     metrics = measured(truth, scores["candidate"], keys)
     production, gain, segments = None, None, tuple[SegmentGain, ...]()
     # What the ledger says, and not what the pointer names: that is a file, which anyone can write.
@@ -192,7 +192,15 @@ def _train_and_compare(
             gain=gain,
             segments=segments,
             known_cases=trained.known_cases(),
-            parity=parity(dataset, validation, truth, served=trained.served.score, fitted=trained.fitted),
+            parity=parity(
+                dataset,
+                validation,
+                truth,
+                served=scores["candidate"],
+                fitted=fitted,
+                score_served=trained.served.score,
+                score_fitted=trained.fitted,
+            ),
             row_milliseconds=trained.served.row_milliseconds(validation),
             training=dataset.training,
             gate=dataset.gate,
@@ -204,8 +212,15 @@ def _train_and_compare(
         # The bundle holds the card, which says what the gate saw, and the evidence names the bundle.
         card = model_card(dataset, unbundled, importance)
         (folder / "release").mkdir()
-        manifest_sha256 = trained.write_bundle(
-            folder / "release", validation, lineage=lineage, metrics=metrics, importance=importance, card=card
+        manifest_sha256 = write_bundle(
+            folder / "release",
+            model=trained.exported,
+            cases=trained.cases(validation, served=scores["candidate"], fitted=fitted),
+            dataset=dataset,
+            lineage=lineage,
+            metrics=metrics,
+            importance=importance,
+            card=card,
         )
         evidence = unbundled.model_copy(update={"manifest_sha256": manifest_sha256})
         registry.log_bundle(registered, folder / "release")

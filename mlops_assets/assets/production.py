@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from mlops_assets.adapters.approvals import LOOP, RUN_TAG, Approvals
+from mlops_assets.adapters.approvals import RUN_TAG, Approvals
 from mlops_assets.adapters.ledger import ProductionMoved, PromotionHeld, Request
 from mlops_assets.adapters.model_registry import EvidenceMissing, ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.checks.candidate import GATE
-from mlops_assets.domain.approval import ApprovalAnswer, void, waiting
+from mlops_assets.domain.approval import ApprovalAnswer, stale, waiting
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.evidence import Evidence
 from mlops_assets.domain.gate import Standing, candidate_beats_production, refusals
@@ -118,18 +118,21 @@ def _approval(
     """The approval of this very evidence in place of this production; asks for one where nobody has answered."""
     version = evidence.candidate.version
     request, answer = approvals.newest(version) or (None, None)
-    if request is not None and answer is not None and answer.answer != "void":
-        stale = void(request, now=answer.at, production_epoch=epoch, evidence_sha256=evidence.sha256)
-        if stale is None:
-            rejected = f"{answer.actor} rejected it: {answer.reason}" if answer.answer == "rejected" else None
-            return _Approval(rejected, answer)
+    if (
+        request is not None
+        and answer is not None
+        and answer.answer != "void"
+        and stale(request, answer, production_epoch=epoch, evidence_sha256=evidence.sha256) is None
+    ):
+        rejected = f"{answer.actor} rejected it: {answer.reason}" if answer.answer == "rejected" else None
+        return _Approval(rejected, answer)
     before = approvals.pending()
     if (first := _approved_first(approvals, version, epoch)) is not None:
         return _Approval(f"version {first} was approved, and is promoted first")
     expired = request is not None and datetime.now(UTC) >= request.expires_at
     if request is None or answer is not None or expired:
         # Before it is asked: what the tag said of an earlier request must not answer this one.
-        registry.note_approval(version, "pending")
+        registry.note_pending(version)
     asked = approvals.ask(
         model_version=version,
         evidence_sha256=evidence.sha256,
@@ -137,10 +140,10 @@ def _approval(
         comparison=candidate_beats_production(evidence).said,
         expires_hours=dataset.promotion.expires_hours,
     )
-    if before is not None and before.model_version != version and registry.holds(before.model_version):
-        registry.note_approval(
-            before.model_version, "void", by=LOOP, reason=f"version {version} was asked for after it"
-        )
+    if before is not None and before.model_version != version:
+        _, voided = approvals.newest(before.model_version) or (None, None)
+        if voided is not None:
+            registry.note_answer(before.model_version, voided)
     return _Approval(waiting(asked))
 
 
@@ -149,8 +152,8 @@ def _approved_first(approvals: Approvals, version: int, epoch: int | None) -> in
     request, answer = approvals.newest() or (None, None)
     if request is None or answer is None or answer.answer != "approved" or request.model_version == version:
         return None
-    stale = void(request, now=answer.at, production_epoch=epoch, evidence_sha256=request.evidence_sha256)
-    return request.model_version if stale is None else None
+    fault = stale(request, answer, production_epoch=epoch, evidence_sha256=request.evidence_sha256)
+    return request.model_version if fault is None else None
 
 
 def _failed_checks(instance: dg.DagsterInstance, evidence: Evidence) -> list[str]:

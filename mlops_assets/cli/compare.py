@@ -6,7 +6,6 @@ Any two can be compared, promoted or not: validation rows are nobody's training 
 import html
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,12 @@ from rich.text import Text
 from mlops_assets.adapters.candidate_training import validation_rows
 from mlops_assets.adapters.comparison_pictures import comparison_pictures
 from mlops_assets.adapters.files import write_atomically
-from mlops_assets.adapters.model_registry import EvidenceMissing, ModelRegistry
+from mlops_assets.adapters.model_registry import ModelRegistry, registry_of
 from mlops_assets.adapters.release_store import ServedModel, missing_inputs
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.cli.errors import UserError
+from mlops_assets.cli.registered import registered
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
@@ -31,7 +31,6 @@ from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.evaluation import NotComparable, Scores
 from mlops_assets.domain.evidence import Gain, SegmentGain
 from mlops_assets.domain.windows import missing_labels
-from serving.release import MODEL, ReleaseInvalid, verify
 
 SHIFTED = 0.1
 """A row whose score moves by more than this is counted."""
@@ -68,7 +67,7 @@ def compare_versions(settings: Settings, first: int, second: int, window: str | 
     """
     demand_state(settings)
     dataset = read_dataset(settings.dataset)
-    registry = ModelRegistry(settings.mlflow_uri, dataset.name, settings.mlflow_artifacts)
+    registry = registry_of(settings)
     models = {version: _model(registry, dataset, version) for version in (first, second)}
     windows = WindowStore(settings.windows, dataset)
     stored = _window(windows, window)
@@ -145,16 +144,8 @@ def write_page(found: Comparison, path: Path) -> None:
 
 
 def _model(registry: ModelRegistry, dataset: Dataset, version: int) -> ServedModel:
-    if not registry.holds(version):
-        raise UserError(f"there is no version {version}; `mlops status` lists them")
-    try:
-        evidence = registry.evidence(version)
-        with TemporaryDirectory() as folder:
-            bundle = registry.download_bundle(version, Path(folder))
-            manifest = verify(bundle, manifest_sha256=evidence.manifest_sha256, model_version=version)
-            model = ServedModel((bundle / MODEL).read_bytes(), manifest.features)
-    except (EvidenceMissing, ReleaseInvalid) as error:
-        raise UserError(str(error)) from error
+    found = registered(registry, version)
+    model = ServedModel(found.model, found.manifest.features)
     if lacking := missing_inputs(model, dataset):
         raise UserError(f"version {version} needs {', '.join(lacking)}, which the contract no longer has so")
     return model

@@ -13,13 +13,12 @@ from rich.console import Console
 
 from mlops_assets.adapters.approvals import LONGEST_NAME
 from mlops_assets.adapters.ledger import Ledger, ProductionMoved
-from mlops_assets.adapters.model_registry import ModelRegistry
+from mlops_assets.adapters.model_registry import registry_of
 from mlops_assets.adapters.promotion import BY_HAND, NothingToRollBackTo, Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import read_dataset
 from serving.release import ReleaseInvalid
 
 
@@ -85,7 +84,7 @@ def roll_back(settings: Settings, version: int | None, *, reason: str, by: str |
     Raises:
         UserError: there is no such version, or its release is gone.
     """
-    registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
+    registry = registry_of(settings)
     promoter = Promoter(_ledger(settings), registry, ReleaseStore(settings.releases))
     try:
         promotion = promoter.roll_back(version, actor=asking(by), reason=demand_reason(reason))

@@ -8,7 +8,7 @@ import shutil
 
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.ledger import Ledger
-from mlops_assets.adapters.model_registry import ModelRegistry
+from mlops_assets.adapters.model_registry import registry_of
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.cli.state import leave_mark
@@ -28,7 +28,7 @@ def prepare(settings: Settings) -> list[str]:
     landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
     leave_mark(settings)
     _sweep(settings)
-    registry = _registry(settings)
+    registry = registry_of(settings)
     if not settings.tracking_uri:
         if not (settings.state / "mlflow.db").exists():
             registry.prepare()
@@ -57,15 +57,11 @@ def recover(settings: Settings) -> list[str]:
     return _reconcile(settings) + _fail_orphaned_runs(settings)
 
 
-def _registry(settings: Settings) -> ModelRegistry:
-    return ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
-
-
 def _reconcile(settings: Settings) -> list[str]:
     ledger = Ledger(settings.ledger_url)
     if not ledger.unfinished():
         return []
-    promoter = Promoter(ledger, _registry(settings), ReleaseStore(settings.releases))
+    promoter = Promoter(ledger, registry_of(settings), ReleaseStore(settings.releases))
     try:
         concluded = promoter.reconcile()
     # As in `prepare`. The intent stays open, so nothing is lost by going on.

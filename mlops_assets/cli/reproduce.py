@@ -12,17 +12,18 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.adapters.candidate_training import TrainedCandidate, train_candidate, validation_rows
-from mlops_assets.adapters.model_registry import EvidenceMissing, ModelRegistry
+from mlops_assets.adapters.model_registry import EvidenceMissing, ModelRegistry, registry_of
 from mlops_assets.adapters.provenance import code_sha256, lock_sha256
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.cli.errors import UserError
+from mlops_assets.cli.registered import registered
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.domain.comparison import measured, split_keys
 from mlops_assets.domain.evaluation import Scores
 from mlops_assets.domain.evidence import Evidence
-from serving.release import MODEL, ReleaseInvalid, sha256_of, verify
+from serving.release import sha256_of
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,10 @@ def reproduce(settings: Settings, version: int) -> Reproduction:
     """
     demand_state(settings)
     dataset = read_dataset(settings.dataset)
-    registry = ModelRegistry(settings.mlflow_uri, dataset.name, settings.mlflow_artifacts)
-    if not registry.holds(version):
-        raise UserError(f"there is no version {version}; `mlops status` lists them")
-    with TemporaryDirectory() as folder:
-        try:
-            evidence = registry.evidence(version)
-            recorded = _recorded_scores(registry, evidence, Path(folder))
-            bundle = registry.download_bundle(version, Path(folder))
-            verify(bundle, manifest_sha256=evidence.manifest_sha256, model_version=version)
-            exported = (bundle / MODEL).read_bytes()
-        except (EvidenceMissing, ReleaseInvalid) as error:
-            raise UserError(str(error)) from error
+    registry = registry_of(settings)
+    found = registered(registry, version)
+    evidence = found.evidence
+    recorded = _recorded_scores(registry, evidence)
     windows = WindowStore(settings.windows, dataset.model_copy(update={"training": evidence.training}))
     _demand_windows(windows, evidence)
     trained = train_candidate(windows, evidence.training_windows)
@@ -84,7 +77,7 @@ def reproduce(settings: Settings, version: int) -> Reproduction:
         rows=len(recorded),
         differing_rows=int(np.count_nonzero(difference)),
         largest_difference=float(difference.max()),
-        same_model=trained.exported == exported,
+        same_model=trained.exported == found.model,
         same_code=evidence.code_sha256 == code_sha256(),
         same_lock=evidence.lock_sha256 == lock_sha256(),
     )
@@ -114,15 +107,19 @@ def told(found: Reproduction) -> list[str]:
     return [*lines, "equal" if found.is_equal else "not equal"]
 
 
-def _recorded_scores(registry: ModelRegistry, evidence: Evidence, folder: Path) -> pd.DataFrame:
+def _recorded_scores(registry: ModelRegistry, evidence: Evidence) -> pd.DataFrame:
     version = evidence.candidate.version
-    path = registry.download_scores(version, folder)
-    if (actual := sha256_of(path)) != evidence.scores_sha256:
-        raise EvidenceMissing(
-            f"the scores of version {version} are not those that the gate saw: sha256 is {actual}, the evidence says "
-            f"{evidence.scores_sha256}"
-        )
-    return pd.read_parquet(path)
+    try:
+        with TemporaryDirectory() as folder:
+            path = registry.download_scores(version, Path(folder))
+            if (actual := sha256_of(path)) == evidence.scores_sha256:
+                return pd.read_parquet(path)
+    except EvidenceMissing as error:
+        raise UserError(str(error)) from error
+    raise UserError(
+        f"the scores of version {version} are not those that the gate saw: sha256 is {actual}, the evidence says "
+        f"{evidence.scores_sha256}"
+    )
 
 
 def _demand_windows(windows: WindowStore, evidence: Evidence) -> None:

@@ -14,7 +14,7 @@ from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.landed_window import SourceDown
 from mlops_assets.adapters.landing.requeue import Requeue
 from mlops_assets.adapters.ledger import Ledger
-from mlops_assets.adapters.model_registry import ModelRegistry
+from mlops_assets.adapters.model_registry import registry_of
 from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
 from mlops_assets.adapters.window_records import LATEST
 from mlops_assets.cli import dagster_databases
@@ -42,7 +42,7 @@ def read_status(settings: Settings) -> Status:
     with dagster_instance(settings) as instance:
         windows = [_as_in_use(window, settings) for window in window_histories(instance, promoted_versions(ledger))]
     production = ledger.production()
-    registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
+    registry = registry_of(settings)
     return {
         "windows": [asdict(window) for window in windows],
         **_landing(settings),

@@ -59,6 +59,13 @@ def void(
     return None
 
 
+def stale(
+    request: ApprovalRequest, answer: ApprovalAnswer, *, production_epoch: int | None, evidence_sha256: str | None
+) -> str | None:
+    """Why an answer holds no more; None where it does. It was given in time, or never held."""
+    return void(request, now=answer.at, production_epoch=production_epoch, evidence_sha256=evidence_sha256)
+
+
 def waiting(request: ApprovalRequest) -> str:
     """That a request is open, until when, and what to do."""
     version, until = request.model_version, request.expires_at.isoformat(timespec="seconds")

@@ -53,10 +53,11 @@ def auc_difference(truth: Truth, first: Scores, second: Scores, keys: Keys, *, l
         keys: Split key of each row.
         level: How often such an interval holds the true difference.
     """
-    count, gain = int(keys.max()) + 1, _gain(truth, first, second)
+    true_rows, false_rows = _placement_differences(truth, first, second)
+    count, gain = int(keys.max()) + 1, float(true_rows.mean())
     if count == len(keys):
-        few = int(min(truth.sum(), len(truth) - truth.sum()))
-        error = _delong_error(truth, first, second)
+        few = min(len(true_rows), len(false_rows))
+        error = _delong_error(true_rows, false_rows)
         # Not the normal quantile: the error of few true rows is itself uncertain, and with two of them says little.
         reach = float(t.ppf(0.5 + level / 2, few - 1)) * error if few > 1 else math.inf
         return AucDifference(gain, gain - reach, gain + reach, level, "delong", count)
@@ -90,13 +91,8 @@ def clustered_difference(truth: Truth, first: Scores, second: Scores, keys: Keys
     return gain, math.sqrt(len(of_keys) / (len(of_keys) - 1) * float(np.sum(of_keys**2)))
 
 
-def _gain(truth: Truth, first: Scores, second: Scores) -> float:
-    return float(_placement_differences(truth, first, second)[0].mean())
-
-
-def _delong_error(truth: Truth, first: Scores, second: Scores) -> float:
-    """The standard error, by the placements of each row among those of the other outcome; two of each at least."""
-    true_rows, false_rows = _placement_differences(truth, first, second)
+def _delong_error(true_rows: Scores, false_rows: Scores) -> float:
+    """The standard error, of placement differences; two of each outcome at least."""
     if min(len(true_rows), len(false_rows)) < 2:
         return math.nan
     return math.sqrt(true_rows.var(ddof=1) / len(true_rows) + false_rows.var(ddof=1) / len(false_rows))

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 FLOAT32_EXACT_INTEGER = 2**24
 """Largest magnitude up to which every integer is exact in float32, which features are from the window on."""
 
+FLOAT32_MAX = 3.4028234663852886e38
+"""What is larger is infinite in float32."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlops_assets.domain.feature import Feature
+from mlops_assets.domain.feature import FLOAT32_MAX, Feature
 from mlops_assets.domain.record import Record
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 FeatureValue = bool | int | float | str
-FLOAT32_MAX = 3.4028234663852886e38
-"""What is larger is infinite in float32, which models compute in."""
 
 
 class KnownCase(BaseModel):

@@ -12,7 +12,7 @@ import pandas as pd
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.evaluation import Scores, Truth, differing, evaluate
 from mlops_assets.domain.evidence import Parity
-from mlops_assets.domain.feature import Feature
+from mlops_assets.domain.feature import FLOAT32_MAX, Feature
 
 UNKNOWN_CATEGORY = "\N{WHITE SQUARE} no such category"
 """What no contract names."""
@@ -20,25 +20,35 @@ UNKNOWN_CATEGORY = "\N{WHITE SQUARE} no such category"
 Score = Callable[[pd.DataFrame], Scores]
 
 
-def parity(dataset: Dataset, validation: pd.DataFrame, truth: Truth, *, served: Score, fitted: Score) -> Parity:
+def parity(
+    dataset: Dataset,
+    validation: pd.DataFrame,
+    truth: Truth,
+    *,
+    served: Scores,
+    fitted: Scores,
+    score_served: Score,
+    score_fitted: Score,
+) -> Parity:
     """Compares the two ways of scoring.
 
     Args:
         dataset: The contract.
         validation: Rows with the features; one at least.
         truth: Of those rows.
-        served: Scores rows as the service does.
-        fitted: Scores rows by the fitted pipeline.
+        served: The exported model's scores of those rows.
+        fitted: The fitted pipeline's.
+        score_served: Scores edge rows as the service does.
+        score_fitted: Scores them by the fitted pipeline.
     """
-    here, there = served(validation), fitted(validation)
     edges = edge_rows(dataset, validation)
     names = edges.index.to_numpy()
     return Parity(
-        differing_share=float(np.mean(differing(here, there))),
-        largest=float(np.max(np.abs(here - there))),
-        fitted_auc=evaluate(truth, there).auc,
+        differing_share=float(np.mean(differing(served, fitted))),
+        largest=float(np.max(np.abs(served - fitted))),
+        fitted_auc=evaluate(truth, fitted).auc,
         edge_rows=len(edges),
-        differing_edges=tuple(names[differing(served(edges), fitted(edges))]),
+        differing_edges=tuple(names[differing(score_served(edges), score_fitted(edges))]),
     )
 
 
@@ -66,6 +76,5 @@ def _edges(feature: Feature) -> list[tuple[object, str]]:
         return [*found, (UNKNOWN_CATEGORY, "of no known category"), (None, "null")]
     if feature.type == "boolean":
         return [(0.0, "= false"), (1.0, "= true"), (np.nan, "null")]
-    largest = float(np.finfo(np.float32).max)
-    ends = [end for end in feature.range or (-1e6, 0, 1e6) if abs(end) <= largest]
+    ends = [end for end in feature.range or (-1e6, 0, 1e6) if abs(end) <= FLOAT32_MAX]
     return [*((end, f"= {end:g}") for end in ends), (np.nan, "null")]

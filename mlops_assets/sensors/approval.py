@@ -15,11 +15,11 @@ from mlops_assets.adapters.model_registry import (
     APPROVAL_REASON,
     EVIDENCE_TAG,
     ModelRegistry,
+    registry_of,
 )
 from mlops_assets.adapters.runs import UNFINISHED
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import read_dataset
-from mlops_assets.domain.approval import Answer, ApprovalAnswer, ApprovalRequest, void
+from mlops_assets.domain.approval import Answer, ApprovalAnswer, ApprovalRequest, stale, void
 from mlops_assets.jobs import promotion_job
 from mlops_assets.sensors.watching import watch
 
@@ -33,7 +33,7 @@ EVERY_SECONDS = 1.0
 
 def approval_sensor(settings: Settings) -> dg.SensorDefinition:
     """The sensor on the requests for approval."""
-    registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
+    registry = registry_of(settings)
 
     @dg.sensor(
         name="approval_sensor",
@@ -60,8 +60,7 @@ def approval_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason("no request for approval was answered")
         request, answer = found
         said = f"version {request.model_version}: {answer.answer} by {answer.actor}: {answer.reason}"
-        if registry.holds(request.model_version):
-            registry.note_approval(request.model_version, answer.answer, by=answer.actor, reason=answer.reason)
+        registry.note_answer(request.model_version, answer)
         if answer.answer != "approved":
             context.log.info(said)
             return dg.SensorResult(skip_reason=dg.SkipReason(said), cursor=_state(request, answer))
@@ -86,7 +85,7 @@ def _settled(ledger: Ledger, request: ApprovalRequest, answer: ApprovalAnswer) -
     if production is not None and production.evidence_sha256 == request.evidence_sha256:
         return "it is production"
     epoch = production.epoch if production else None
-    return void(request, now=answer.at, production_epoch=epoch, evidence_sha256=request.evidence_sha256)
+    return stale(request, answer, production_epoch=epoch, evidence_sha256=request.evidence_sha256)
 
 
 def _answered(
@@ -94,12 +93,8 @@ def _answered(
 ) -> ApprovalAnswer | None:
     """The answer to an open request: void where it holds no more, else what its tag in MLflow says."""
     tags = registry.tags(request.model_version) if registry.holds(request.model_version) else {}
-    production = ledger.production()
     fault = void(
-        request,
-        now=datetime.now(UTC),
-        production_epoch=production.epoch if production else None,
-        evidence_sha256=tags.get(EVIDENCE_TAG),
+        request, now=datetime.now(UTC), production_epoch=ledger.epoch(), evidence_sha256=tags.get(EVIDENCE_TAG)
     )
     said = ANSWERS.get(tags.get(APPROVAL, "").strip().lower())
     if fault is None and said is None:

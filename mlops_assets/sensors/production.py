@@ -3,18 +3,17 @@
 import dagster as dg
 
 from mlops_assets.adapters.ledger import Ledger, Promotion
-from mlops_assets.adapters.model_registry import ModelRegistry
+from mlops_assets.adapters.model_registry import registry_of
 from mlops_assets.adapters.promotion import BY_HAND, Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import read_dataset
 
 PRODUCTION_MODEL = dg.AssetKey("production_model")
 
 
 def production_sensor(settings: Settings) -> dg.SensorDefinition:
     """The sensor on ledger, registry and pointer."""
-    registry = ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
+    registry = registry_of(settings)
 
     @dg.sensor(
         name="production_sensor",

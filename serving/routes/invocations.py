@@ -11,8 +11,8 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import SkipValidation
 
-from serving.answering import answered, served, version_header
-from serving.errors import no_model, not_scorable, problem_answer
+from serving.answering import PROBLEMS, answered, served, version_header
+from serving.errors import not_scorable, problem_answer
 from serving.metrics import Metrics
 from serving.schemas import Scores
 from serving.scoring_protocol import answer_of, records_of_csv, records_of_json
@@ -26,8 +26,7 @@ CSV = "text/csv"
 @get("/ping", summary="MLflow: a model answers", media_type=MediaType.TEXT, sync_to_thread=False)
 def ping(serving: NamedDependency[SkipValidation[Serving]]) -> str:
     """As MLflow's own server, an empty line; a problem where no model is served."""
-    if serving.slot is None:
-        raise no_model()
+    served(serving)
     return "\n"
 
 
@@ -45,10 +44,8 @@ def version() -> str:
     "row is answered with the probabilities of false and of true.",
     responses={
         200: ResponseSpec(Scores, description="Two probabilities for each row, in order", generate_examples=False),
-        400: problem_answer("The body is not rows of the served model"),
         415: problem_answer("The body is declared as neither JSON nor CSV"),
-        500: problem_answer("The model gave no usable answer"),
-        503: problem_answer("No model is served yet"),
+        **PROBLEMS,
     },
 )
 async def invocations(

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import SkipValidation
 
-from serving.answering import answered, served, version_header
+from serving.answering import PROBLEMS, answered, served, version_header
 from serving.errors import not_json, problem_answer
 from serving.metrics import Metrics
 from serving.schemas import Prediction, Predictions
@@ -22,10 +22,8 @@ from serving.state import Serving
     description="A list of 1 to 10,000 rows, or one row alone. The answer has the same shape for both.",
     responses={
         200: ResponseSpec(Predictions, description="A probability for each row, in order", generate_examples=False),
-        400: problem_answer("The body is not rows of the served model"),
         415: problem_answer("The body is not declared as JSON"),
-        500: problem_answer("The model gave no usable answer"),
-        503: problem_answer("No model is served yet"),
+        **PROBLEMS,
     },
 )
 async def predict(

@@ -10,7 +10,7 @@ from mlops_assets.adapters.candidate_training import (
     train_candidate,
     validation_rows,
 )
-from mlops_assets.adapters.release_store import Lineage, ReleaseStore
+from mlops_assets.adapters.release_store import Lineage, ReleaseStore, write_bundle
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.domain.candidate import NotTrainable
@@ -89,9 +89,12 @@ def test_a_bundles_cases_are_rows_that_both_ways_of_scoring_agree_on(
     validation = validation_rows(store, window.window, window.data_version)
     folder = tmp_path / "release"
     folder.mkdir()
-    manifest = trained.write_bundle(
+    fitted = trained.fitted(validation)
+    manifest = write_bundle(
         folder,
-        validation,
+        model=trained.exported,
+        cases=trained.cases(validation, served=trained.served.score(validation), fitted=fitted),
+        dataset=store.dataset,
         lineage=Lineage("small", 1, {}, (window.window, window.data_version), "run", "run"),
         metrics={},
         importance={},
@@ -99,7 +102,6 @@ def test_a_bundles_cases_are_rows_that_both_ways_of_scoring_agree_on(
     )
     cases = read_cases(folder)
     assert len(cases) == CASES
-    fitted = trained.fitted(validation)
     assert not differing(np.array([case.probability for case in cases]), fitted[:CASES]).any()
     releases = ReleaseStore(tmp_path / "releases")
     releases.publish(folder, model_version=1, manifest_sha256=manifest)

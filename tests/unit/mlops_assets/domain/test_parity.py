@@ -9,7 +9,8 @@ import pytest
 
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.evaluation import Scores, evaluate
-from mlops_assets.domain.parity import UNKNOWN_CATEGORY, edge_rows, parity
+from mlops_assets.domain.evidence import Parity
+from mlops_assets.domain.parity import UNKNOWN_CATEGORY, Score, edge_rows, parity
 from tests.unit.mlops_assets.small_windows import COLOURS, as_drawn, small_dataset, small_frame
 
 DATASET = small_dataset()
@@ -23,9 +24,22 @@ def by_amount(frame: pd.DataFrame) -> Scores:
     return scores
 
 
+def found_by(frame: pd.DataFrame, served: Score, fitted: Score = by_amount, *, scores: Scores | None = None) -> Parity:
+    """What two ways of scoring give; on the frame's rows those scores, where some are given."""
+    return parity(
+        DATASET,
+        frame,
+        TRUTH,
+        served=served(frame) if scores is None else scores,
+        fitted=fitted(frame),
+        score_served=served,
+        score_fitted=fitted,
+    )
+
+
 def test_two_ways_of_scoring_that_agree_differ_nowhere() -> None:
     """The plain case, with its numbers."""
-    found = parity(DATASET, FRAME, TRUTH, served=by_amount, fitted=by_amount)
+    found = found_by(FRAME, by_amount)
     assert (found.differing_share, found.largest, found.differing_edges) == (0, 0, ())
     assert found.fitted_auc == evaluate(TRUTH, by_amount(FRAME)).auc
     assert found.edge_rows == len(edge_rows(DATASET, FRAME))
@@ -35,10 +49,7 @@ def test_what_differs_on_the_rows_is_counted() -> None:
     """How often, by how much, and what it does to the AUC of what was fitted."""
     other = by_amount(FRAME)
     other[:3] += [0.1, -0.2, 5e-7]
-    served = {len(FRAME): other}
-    found = parity(
-        DATASET, FRAME, TRUTH, served=lambda frame: served.get(len(frame), by_amount(frame)), fitted=by_amount
-    )
+    found = found_by(FRAME, by_amount, scores=other)
     assert found.differing_share == 2 / len(FRAME)
     assert found.largest == pytest.approx(0.2)
     assert found.fitted_auc == evaluate(TRUTH, by_amount(FRAME)).auc
@@ -73,13 +84,7 @@ def test_an_export_that_goes_wrong_at_an_edge_is_found(
 ) -> None:
     """No row of the window lies there, and one of the next may."""
     inside = FRAME.assign(plan="free")
-    found = parity(
-        DATASET,
-        inside,
-        TRUTH,
-        served=lambda frame: by_amount(frame) + goes_wrong(frame[column]).to_numpy(float) / 100,
-        fitted=by_amount,
-    )
+    found = found_by(inside, lambda frame: by_amount(frame) + goes_wrong(frame[column]).to_numpy(float) / 100)
     assert found.differing_share == 0
     assert found.differing_edges == (edge,)
 
