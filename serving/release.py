@@ -67,6 +67,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     runtime: Literal["onnx"] = "onnx"
     features: tuple[Feature, ...]
     target: str
+    row_id: str | None = None
+    """Column with a row's id, which a client may send with the features; bundles of before name none."""
+    context: tuple[str, ...] = ()
+    """Columns that a client may send too, for the record alone: split key, entity, time, segments."""
+    entity_key: str | None = None
+    """The column of these that says whom a row is about."""
     metrics: dict[str, float]
     importance: dict[str, float] = {}
     """AUC that the model loses without a feature, by name; bundles of before have none."""
