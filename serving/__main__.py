@@ -2,35 +2,43 @@
 
 import argparse
 import logging
+import sys
 
-import uvicorn
+from pydantic import ValidationError
 
-from serving.app import create_app
+from serving.keys import KeysInvalid, read_keys
+from serving.server import run
 from serving.settings import Settings
-
-GRACE_SECONDS = 3
-"""For requests under way at SIGTERM; without a limit one slow client keeps the process alive."""
 
 
 def main() -> None:
-    """Reads the settings and serves."""
+    """Reads the settings, refuses those that are not safe, and serves."""
     argparse.ArgumentParser(
         prog="python -m serving",
         description="Serves the released model. Settings are environment variables: "
         + ", ".join(f"SERVING_{name.upper()}={field.default}" for name, field in Settings.model_fields.items()),
     ).parse_args()
-    settings = Settings()
+    try:
+        settings = Settings()
+        demand_safe(settings)
+    except (ValidationError, KeysInvalid) as error:
+        sys.exit(f"serving: {error}")
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        access_log=False,
-        log_config=None,
-        log_level=settings.log_level,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    run(settings)
+
+
+def demand_safe(settings: Settings) -> None:
+    """Demands keys of a service that others can reach.
+
+    Raises:
+        KeysInvalid: there are none, or they cannot be read.
+    """
+    keys = read_keys(settings.keys) if settings.keys else []
+    if settings.is_public and not keys:
+        raise KeysInvalid(
+            f"SERVING_HOST={settings.host} can be reached by others, and there are no keys. Make one with "
+            "`python -m serving.keys create keys.json NAME --scope predict`, and set SERVING_KEYS=keys.json"
+        )
 
 
 if __name__ == "__main__":

@@ -1,26 +1,56 @@
-"""One way from a request's body to a prediction, whichever door it came in by: timed, counted, errors as problems."""
+"""One way from a request's body to an answer on record, whichever door it came in by.
+
+Small requests of one tick of the event loop share a run of the model and a write of the log; a large one has a thread.
+Reading the body belongs to `serving.door`, taking it apart to the slot and the protocols, the wire to the routes.
+"""
 
 import asyncio
-from collections.abc import Callable
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import perf_counter
 
-from serving.errors import no_model, prediction_failed, problem_answer, rows_invalid
+from serving import errors
 from serving.metrics import Metrics
+from serving.prediction_log import CannotRecord, PredictionLog
 from serving.predictor import PredictionFailed
-from serving.rows import RowsInvalid
+from serving.records import Recorder
+from serving.rows import RowsInvalid, Values
+from serving.settings import Settings
 from serving.slot import Slot
 from serving.state import Serving
 
+logger = logging.getLogger(__name__)
+
 INLINE_BYTES = 16 * 1024
 """About a hundred rows of a dozen features; a larger body would hold up the others for over a millisecond."""
+PART_ROWS = 1024
+"""Rows of a large request that one run of the model takes; its parts run side by side."""
 
 
-PROBLEMS = {
-    400: problem_answer("The body is not rows of the served model"),
-    500: problem_answer("The model gave no usable answer"),
-    503: problem_answer("No model is served yet"),
-}
-"""What every door may answer instead, for the OpenAPI page."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found for a request, and is on record."""
+
+    slot: Slot
+    request_id: str
+    ids: list[str]
+    """By which labels may come, one for each row."""
+    probabilities: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A small request that waits for the end of the tick."""
+
+    slot: Slot
+    request_id: str
+    rows: list[Values]
+    answered: asyncio.Future[Answer]
 
 
 def served(serving: Serving) -> Slot:
@@ -29,7 +59,7 @@ def served(serving: Serving) -> Slot:
     A swap while it arrived must not part the row type from the model.
     """
     if serving.slot is None:
-        raise no_model()
+        raise errors.no_model()
     return serving.slot
 
 
@@ -38,15 +68,156 @@ def version_header(slot: Slot) -> dict[str, str]:
     return {"X-Model-Version": str(slot.pointer.model_version)}
 
 
-async def answered(slot: Slot, metrics: Metrics, body: bytes, predict: Callable[[bytes], list[float]]) -> list[float]:
-    """The probabilities that `predict` finds for a body; a large one is taken apart in a thread."""
-    began = perf_counter()
-    try:
-        large = len(body) > INLINE_BYTES
-        probabilities = await asyncio.to_thread(predict, body) if large else predict(body)
-    except RowsInvalid as error:
-        raise rows_invalid(error, version_header(slot)) from error
-    except PredictionFailed as error:
-        raise prediction_failed(error, version_header(slot)) from error
-    metrics.count_prediction(rows=len(probabilities), seconds=perf_counter() - began)
-    return probabilities
+class Answering:
+    """Answers the requests of one app."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, log: PredictionLog) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._recorder = Recorder(hashes=settings.log_features == "hash")
+        self._serves_unrecorded = settings.log_full == "serve-and-count"
+        self._threads = settings.threads
+        self._most_large = settings.max_large_requests
+        self._large = 0
+        self._asked: list[_Asked] = []
+        self._numbers = itertools.count(1)
+
+    @asynccontextmanager
+    async def lifespan(self, _: object) -> AsyncIterator[None]:
+        """Keeps the threads for large requests, and for parts of them."""
+        with (
+            ThreadPoolExecutor(self._threads, "large") as self._requests,
+            ThreadPoolExecutor(self._threads, "part") as self._parts,
+        ):
+            yield
+
+    async def answer(self, slot: Slot, body: bytes, decode: Callable[[bytes], list[Values]]) -> Answer:
+        """The answer to the rows that `decode` finds in a body.
+
+        Raises:
+            ProblemDetailsException: the body is not rows of the model, the model fails, the answer cannot be recorded,
+                or too many large requests are under way.
+        """
+        began = perf_counter()
+        request_id = f"{self._log.writer}{next(self._numbers):x}"
+        try:
+            if len(body) > INLINE_BYTES:
+                answer = await self._large_answer(slot, request_id, body, decode)
+            else:
+                answer = await self._small_answer(slot, request_id, decode(body))
+        except RowsInvalid as error:
+            raise errors.rows_invalid(error, version_header(slot)) from error
+        except PredictionFailed as error:
+            raise errors.prediction_failed(error, version_header(slot)) from error
+        except CannotRecord as error:
+            raise errors.cannot_record(str(error)) from error
+        self._metrics.count_prediction(rows=len(answer.ids), seconds=perf_counter() - began)
+        return answer
+
+    def record_line(self, line: bytes) -> None:
+        """Puts something else on record than an answer: a label.
+
+        Raises:
+            ProblemDetailsException: it cannot be recorded.
+        """
+        try:
+            self._log.append(line)
+            if self._log.syncs_each_answer:
+                self._log.sync()
+        except CannotRecord as error:
+            raise errors.cannot_record(str(error)) from error
+
+    async def _small_answer(self, slot: Slot, request_id: str, rows: list[Values]) -> Answer:
+        loop = asyncio.get_running_loop()
+        if not self._asked:
+            loop.call_soon(self._end_tick)
+        asked = _Asked(slot, request_id, rows, loop.create_future())
+        self._asked.append(asked)
+        return await asked.answered
+
+    def _end_tick(self) -> None:
+        waiting, self._asked = self._asked, []
+        while waiting:
+            # At a swap a tick has requests of two slots; each is answered by the one that it was read with.
+            slot = waiting[0].slot
+            group = [asked for asked in waiting if asked.slot is slot]
+            waiting = [asked for asked in waiting if asked.slot is not slot]
+            self._answer_group(slot, group)
+
+    def _answer_group(self, slot: Slot, group: Sequence[_Asked]) -> None:
+        try:
+            probabilities = slot.predictor.predict([row for asked in group for row in asked.rows])
+            answers, start = [], 0
+            for asked in group:
+                end = start + len(asked.rows)
+                answers.append(self._answer(slot, asked.request_id, asked.rows, probabilities[start:end]))
+                start = end
+            self._record([(answer, asked.rows) for answer, asked in zip(answers, group, strict=True)])
+        except PredictionFailed as error:
+            if len(group) > 1:
+                for asked in group:  # one row must not cost the others their answers
+                    self._answer_group(slot, [asked])
+            else:
+                _fail(group, error)
+            return
+        except Exception as error:
+            _fail(group, error)
+            return
+        if self._log.syncs_each_answer:
+            syncing = asyncio.get_running_loop().run_in_executor(self._requests, self._log.sync)
+            syncing.add_done_callback(lambda done: _resolve(group, answers, done.exception()))
+        else:
+            _resolve(group, answers, None)
+
+    async def _large_answer(
+        self, slot: Slot, request_id: str, body: bytes, decode: Callable[[bytes], list[Values]]
+    ) -> Answer:
+        if self._large >= self._most_large:
+            raise errors.full()
+
+        def answer() -> Answer:
+            rows = decode(body)
+            parts = [rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
+            found = self._parts.map(slot.predictor.predict, parts)
+            answer = self._answer(slot, request_id, rows, list(itertools.chain.from_iterable(found)))
+            self._record([(answer, rows)])
+            if self._log.syncs_each_answer:
+                self._log.sync()
+            return answer
+
+        self._large += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._requests, answer)
+        finally:
+            self._large -= 1
+
+    def _answer(self, slot: Slot, request_id: str, rows: Sequence[Values], probabilities: list[float]) -> Answer:
+        return Answer(slot, request_id, slot.rows.ids(rows, request_id), probabilities)
+
+    def _record(self, answers: Sequence[tuple[Answer, Sequence[Values]]]) -> None:
+        at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        lines = b"".join(
+            self._recorder.lines(answer.slot, answer.request_id, at, answer.ids, rows, answer.probabilities)
+            for answer, rows in answers
+        )
+        try:
+            self._log.append(lines)
+        except CannotRecord:
+            if not self._serves_unrecorded:
+                raise
+            self._metrics.count_unrecorded(sum(len(rows) for _, rows in answers))
+
+
+def _resolve(group: Sequence[_Asked], answers: Sequence[Answer], error: BaseException | None) -> None:
+    if error is not None:
+        _fail(group, error)
+        return
+    for asked, answer in zip(group, answers, strict=True):
+        if not asked.answered.done():  # its client may be gone
+            asked.answered.set_result(answer)
+
+
+def _fail(group: Sequence[_Asked], error: BaseException) -> None:
+    for asked in group:
+        if not asked.answered.done():
+            asked.answered.set_exception(error)

@@ -1,35 +1,68 @@
 """Puts the service together. What its parts do belongs to their modules."""
 
+import logging
+
 from litestar import Litestar
 from litestar.di import Provide
 
+from serving.answering import Answering
+from serving.door import Access, Door
 from serving.errors import problem_details
 from serving.metrics import Metrics
+from serving.prediction_log import PredictionLog
+from serving.routes.feedback import feedback
 from serving.routes.health import live, ready
 from serving.routes.invocations import invocations, ping, version
 from serving.routes.metrics import prometheus
 from serving.routes.model import model
 from serving.routes.openapi import assets, openapi
-from serving.routes.predict import predict
+from serving.routes.predict import predict_route
 from serving.settings import Settings
 from serving.state import Serving
 from serving.watcher import Watcher
+from serving.workers import Workers
 
 
-def create_app(settings: Settings) -> Litestar:
-    """An app with a state, metrics and a watcher of its own."""
-    serving = Serving()
-    metrics = Metrics()
-    return Litestar(
-        route_handlers=[predict, invocations, ping, version, model, live, ready, prometheus, assets()],
+def create_app(settings: Settings) -> Door:
+    """An app with a state, metrics, a log and a watcher of its own."""
+    serving, access, metrics = Serving(), Access(), Metrics()
+    log = PredictionLog(
+        settings.log,
+        sync_seconds=settings.log_sync_seconds,
+        seal_seconds=settings.log_seal_seconds,
+        segment_bytes=settings.log_segment_bytes,
+    )
+    answering = Answering(settings, metrics, log)
+    workers = Workers(settings, serving, log.writer)
+    watcher = Watcher(settings, serving, access, metrics)
+    litestar = Litestar(
+        route_handlers=[
+            predict_route(serving, answering),
+            *(feedback, invocations, ping, version, model, live, ready, prometheus, assets()),
+        ],
         dependencies={
-            "serving": Provide(lambda: serving, sync_to_thread=False),
-            "metrics": Provide(lambda: metrics, sync_to_thread=False),
+            "serving": _given(serving),
+            "metrics": _given(metrics),
+            "answering": _given(answering),
+            "workers": _given(workers),
+            "settings": _given(settings),
         },
-        lifespan=[Watcher(settings, serving, metrics).lifespan],
-        before_send=[metrics.count_answer],
+        lifespan=[watcher.lifespan, log.lifespan, answering.lifespan, workers.lifespan],
         plugins=[problem_details()],
         openapi_config=openapi(serving),
+        request_max_body_size=None,  # the door holds all bodies to one limit
         logging_config=None,
         debug=False,  # else LITESTAR_DEBUG would put tracebacks into answers
     )
+    return Door(litestar, settings, access, metrics)
+
+
+def app_from_environment() -> Door:
+    """The app of a worker process."""
+    settings = Settings()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return create_app(settings)
+
+
+def _given(part: object) -> Provide:
+    return Provide(lambda: part, sync_to_thread=False)

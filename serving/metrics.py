@@ -3,7 +3,6 @@
 Labels are bounded: route templates and statuses, never what a client sent.
 """
 
-from litestar.types import Message, Scope
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from serving.slot import Slot
@@ -24,15 +23,21 @@ class Metrics:
             "serving_prediction_seconds", "Decoding and prediction of a request.", buckets=SECONDS, registry=registry
         )
         self._rows = Counter("serving_rows", "Rows predicted.", registry=registry)
+        self._unrecorded = Counter(
+            "serving_unrecorded_rows", "Rows answered without a record in the prediction log.", registry=registry
+        )
         self._version = Gauge("serving_model_version", "Served model version, 0 while none.", registry=registry)
         self._epoch = Gauge("serving_epoch", "Epoch of the served promotion, 0 while none.", registry=registry)
         self._swaps = Counter("serving_swaps", "Releases put into service.", registry=registry)
         self._refused = Counter("serving_refused_releases", "Releases refused.", registry=registry)
 
-    async def count_answer(self, message: Message, scope: Scope) -> None:
-        """Counts an answer; a Litestar `before_send` hook, so it sees those of no route too."""
-        if message["type"] == "http.response.start":
-            self._requests.labels(scope.get("path_template", UNMATCHED), message["status"]).inc()
+    def count_answer(self, route: str | None, status: int) -> None:
+        """Counts an answer; `route` is its template, None of those that no route took."""
+        self._requests.labels(route or UNMATCHED, status).inc()
+
+    def count_unrecorded(self, rows: int) -> None:
+        """Counts rows that were answered and could not be recorded."""
+        self._unrecorded.inc(rows)
 
     def count_prediction(self, *, rows: int, seconds: float) -> None:
         """Counts an answered prediction request."""

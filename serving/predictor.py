@@ -54,7 +54,7 @@ class Predictor:
 
     def encode(self, rows: Sequence[Values]) -> NDArray[np.float32]:
         """The model's input: numbers as they are, true as 1, null as NaN, a category as its position or -1 for null."""
-        table = [list(row) for row in rows]
+        table = [list(row[: self._columns]) for row in rows]
         for column, positions in self._categories:
             for row in table:
                 row[column] = positions[row[column]]

@@ -99,6 +99,8 @@ class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Number of the promotion in the ledger; grows by one with each, roll backs included."""
     manifest_sha256: str
     promoted_at: str
+    promoted_by: str | None = None
+    """Who or what asked for the promotion; pointers of before do not say."""
 
 
 def sha256_of(path: Path) -> str:

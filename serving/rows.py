@@ -18,7 +18,15 @@ FLOAT32_MAX = 3.4028234663852886e38
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 Values = tuple[FeatureValue, ...]
-"""A row's values in the order of the manifest's features."""
+"""A row's values in the order of the manifest's features, then its id and its context where the release names them."""
+
+RowId = Annotated[str, Meta(min_length=1, max_length=256)] | Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
+ContextValue = (
+    Annotated[str, Meta(max_length=256)]
+    | Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
+    | Annotated[float, Meta(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
+    | bool
+)
 
 
 class RowsInvalid(Exception):
@@ -28,18 +36,34 @@ class RowsInvalid(Exception):
 class Rows:
     """Decodes the rows of one model; safe to use from several threads."""
 
-    def __init__(self, features: Sequence[Feature]) -> None:
+    def __init__(self, features: Sequence[Feature], *, row_id: str | None = None, context: Sequence[str] = ()) -> None:
         """Builds the row type.
+
+        Args:
+            features: What the model needs.
+            row_id: Column that a client may send too, to find its rows again.
+            context: Columns that a client may send too, for the record alone.
 
         Raises:
             ReleaseInvalid: no type can be made of these features.
         """
+        self.features = tuple(feature.name for feature in features)
+        beside = [*([row_id] if row_id is not None else []), *context]
+        self._id_at = len(features) if row_id is not None else None
+        self._context = tuple((name, len(features) + beside.index(name)) for name in context)
+        names = [*self.features, *beside]
         try:
             # Fields get names of their own: a feature's name need not be an identifier.
             row: Any = msgspec.defstruct(
                 "Row",
-                [_field(f"feature_{position}", feature) for position, feature in enumerate(features)],
-                rename={f"feature_{position}": feature.name for position, feature in enumerate(features)},
+                [
+                    *(_field(f"column_{position}", feature) for position, feature in enumerate(features)),
+                    *(
+                        (f"column_{position}", (RowId if name == row_id else ContextValue) | None, None)
+                        for position, name in enumerate(beside, start=len(features))
+                    ),
+                ],
+                rename={f"column_{position}": name for position, name in enumerate(names)},
                 forbid_unknown_fields=True,
                 frozen=True,
                 kw_only=True,
@@ -77,6 +101,17 @@ class Rows:
         except msgspec.ValidationError as error:
             raise RowsInvalid(str(error)) from None
         return [msgspec.structs.astuple(row) for row in rows]
+
+    def ids(self, rows: Sequence[Values], request_id: str) -> list[str]:
+        """By which each row is known: the client's id as text, else the request's with the row's position."""
+        at = self._id_at
+        if at is None:
+            return [f"{request_id}.{position}" for position in range(len(rows))]
+        return [f"{request_id}.{position}" if row[at] is None else str(row[at]) for position, row in enumerate(rows)]
+
+    def context(self, row: Values) -> dict[str, FeatureValue]:
+        """What the client said of a row beside its features and its id."""
+        return {name: value for name, at in self._context if (value := row[at]) is not None}
 
 
 def _field(name: str, feature: Feature) -> tuple[str, Any] | tuple[str, Any, None]:

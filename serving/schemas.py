@@ -11,6 +11,8 @@ from serving.release import Feature, TrainingWindow
 class Prediction(msgspec.Struct, frozen=True):
     """The answer to one row."""
 
+    id: str
+    """The row's own id where it has one; by it the row stands in the prediction log, and its label may come."""
     probability: float
     """That the target is true."""
 
@@ -18,9 +20,16 @@ class Prediction(msgspec.Struct, frozen=True):
 class Predictions(msgspec.Struct, frozen=True):
     """The answers in the order of the rows, all by one model; one row alone gets a list of one."""
 
+    request_id: str
     model_version: int
     epoch: int
     predictions: list[Prediction]
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """How many labels are on record now."""
+
+    recorded: int
 
 
 class Scores(msgspec.Struct, frozen=True):
@@ -38,19 +47,34 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     at: str
 
 
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker of the service serves; None until it has a model."""
+
+    worker: str
+    pid: int
+    started_at: str
+    model_version: int | None
+    epoch: int | None
+    refused: Refused | None
+
+
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What is served, and what was refused since; all null but `ready` and `refused` until there is a model."""
+    """What is served, and what was refused since; until there is a model, nulls and the workers."""
 
     ready: bool
     model_name: str | None = None
     model_version: int | None = None
     epoch: int | None = None
     promoted_at: str | None = None
+    promoted_by: str | None = None
     metrics: dict[str, float] | None = None
     training_windows: tuple[TrainingWindow, ...] | None = None
     features: tuple[Feature, ...] | None = None
     loaded_at: str | None = None
     refused: Refused | None = None
+    workers: list[WorkerStatus] = []
+    """Those that live; a swap is over when all are at one epoch."""
+    expected_workers: int = 1
 
 
 class Live(msgspec.Struct, frozen=True):

@@ -3,11 +3,13 @@
 Only names, defaults and limits belong here; what they cause belongs to the module that reads them.
 """
 
+import os
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -17,8 +19,63 @@ class Settings(BaseSettings):
 
     releases: Path = Path(".mlops/releases")
     """Folder with the bundles and `production.json`; it may appear after the service."""
+    state: Path = Path(".mlops/serving")
+    """Folder that the service writes: the prediction log, and what each worker serves."""
     host: str = "127.0.0.1"
+    """Address to listen on; one that others can reach needs `keys`."""
     port: int = Field(default=8000, ge=1, le=65535)
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes that answer, each with the model in its own memory; one per core is the most that helps."""
     poll_seconds: float = Field(default=0.2, gt=0)
     """How often the pointer is looked at."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    keys: Path | None = None
+    """File of API keys, as `python -m serving.keys` writes it; without one every caller may ask everything."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1", "localhost", "[::1]")
+    """Names that clients may call the service by, with commas between them; `*` takes every name."""
+    requests_per_second: float | None = Field(default=None, gt=0)
+    """What one key, or without keys one address, may ask for; no limit where it is not set."""
+
+    max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    max_requests: int = Field(default=2048, ge=1)
+    """Requests under way at once in a worker; one more is answered 503."""
+    max_large_requests: int = Field(default=16, ge=1)
+    """Those among them that are large enough for a thread, waiting ones included; one more is answered 503."""
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Threads of a worker for large requests."""
+    read_seconds: float = Field(default=10, gt=0)
+    """What a client has to send a request in, and to take its answer."""
+
+    log_features: Literal["values", "hash"] = "values"
+    """How the prediction log keeps what the model saw; of hashes no data window can be made."""
+    log_sync_seconds: float = Field(default=1, ge=0)
+    """How often the log is forced to the disk, for a machine that loses power; 0 is before each answer."""
+    log_seal_seconds: float = Field(default=60, gt=0)
+    """Age at which a segment is sealed, for the graph to gather."""
+    log_segment_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    log_full: Literal["refuse", "serve-and-count"] = "refuse"
+    """What becomes of a row that cannot be recorded: 503, or its answer, counted in `serving_unrecorded_rows`."""
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _apart(cls, hosts: object) -> object:
+        return tuple(host.strip() for host in hosts.split(",") if host.strip()) if isinstance(hosts, str) else hosts
+
+    @property
+    def log(self) -> Path:
+        """Folder of the prediction log."""
+        return self.state / "log"
+
+    @property
+    def workers_folder(self) -> Path:
+        """Where each worker says what it serves."""
+        return self.state / "workers"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether others than this machine can reach the address."""
+        try:
+            return not ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host != "localhost"

@@ -4,11 +4,10 @@ A slot exists only if the release proved itself: its bytes are the released ones
 trained pipeline did. Which slot is served is decided by `serving.watcher`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -38,15 +37,6 @@ class Slot:
         """
         return self.predictor.predict(self.rows.decode(body))
 
-    def predict_records(self, records: Sequence[Mapping[str, Any]]) -> list[float]:
-        """The probability for each row of another protocol, as values by feature.
-
-        Raises:
-            RowsInvalid: they are not rows of this model.
-            PredictionFailed: the model gave no usable answer.
-        """
-        return self.predictor.predict(self.rows.convert(records))
-
 
 def load(releases: Path, pointer: Pointer) -> Slot:
     """Verifies the bundle that the pointer names, loads it and replays its cases.
@@ -62,7 +52,7 @@ def load(releases: Path, pointer: Pointer) -> Slot:
     slot = Slot(
         manifest=manifest,
         pointer=pointer,
-        rows=Rows(manifest.features),
+        rows=Rows(manifest.features, row_id=manifest.row_id, context=manifest.context),
         predictor=Predictor(bundle / MODEL, manifest.features),
         example=cases[0].row,
         loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from litestar import Litestar
 
+from serving.door import Access
+from serving.keys import Keys, KeysInvalid, read_keys
 from serving.metrics import Metrics
 from serving.release import POINTER, Pointer, ReleaseInvalid, read_pointer
 from serving.schemas import Refused
@@ -31,7 +33,10 @@ class Watcher:
     A refused release is tried again when the pointer or a file of the bundle changes, not before.
     """
 
-    def __init__(self, settings: Settings, serving: Serving, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, serving: Serving, access: Access, metrics: Metrics) -> None:
+        self._keys = settings.keys
+        self._keys_seen: Mark = None
+        self._access = access
         self._releases = settings.releases
         self._poll_seconds = settings.poll_seconds
         self._serving = serving
@@ -53,8 +58,10 @@ class Watcher:
                 await watching
 
     def look(self) -> None:
-        """Follows the pointer if it, or the bundle that was refused, changed since the last look; never raises."""
+        """Follows the keys and the pointer, where they or the bundle that was refused changed; never raises."""
         try:
+            if self._keys is not None:
+                self._follow_keys(self._keys)
             if not self._seen or any(_mark(path) != mark for path, mark in self._seen.items()):
                 self._follow()
         except Exception:
@@ -84,6 +91,20 @@ class Watcher:
         self._serving.refused = None
         self._metrics.count_swap(slot)
         logger.info("serving version %s, epoch %s", pointer.model_version, pointer.epoch)
+
+    def _follow_keys(self, path: Path) -> None:
+        mark = _mark(path)
+        if self._access.keys is not None and mark == self._keys_seen:
+            return
+        self._keys_seen = mark
+        try:
+            self._access.keys = Keys(read_keys(path))
+        except KeysInvalid as error:
+            # Keys that cannot be read may have been revoked: from now on none is let in.
+            self._access.keys = Keys([])
+            logger.error("no key is accepted: %s", error)
+        else:
+            logger.info("%s keys are accepted", len(self._access.keys))
 
     def _refuse(self, pointer: Pointer | None, error: Exception) -> None:
         if isinstance(error, OSError):

@@ -254,6 +254,7 @@ def _pointer(promotion: Promotion) -> Pointer:
         epoch=promotion.epoch,
         manifest_sha256=promotion.manifest_sha256,
         promoted_at=promotion.at,
+        promoted_by=promotion.actor,
     )
 
 

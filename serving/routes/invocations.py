@@ -11,9 +11,10 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import SkipValidation
 
-from serving.answering import PROBLEMS, answered, served, version_header
-from serving.errors import not_scorable, problem_answer
-from serving.metrics import Metrics
+from serving.answering import Answering, served, version_header
+from serving.door import body_of
+from serving.errors import PROBLEMS, not_scorable, problem_answer
+from serving.rows import Values
 from serving.schemas import Scores
 from serving.scoring_protocol import answer_of, records_of_csv, records_of_json
 from serving.state import Serving
@@ -51,18 +52,18 @@ def version() -> str:
 async def invocations(
     request: Request[Any, Any, Any],
     serving: NamedDependency[SkipValidation[Serving]],
-    metrics: NamedDependency[SkipValidation[Metrics]],
+    answering: NamedDependency[SkipValidation[Answering]],
 ) -> Response[bytes]:
     """Answers by the same model and the same rules as `/predict`."""
     content_type, _ = request.content_type
     if content_type not in (MediaType.JSON, CSV):
         raise not_scorable(content_type)
-    body = await request.body()
     slot = served(serving)
     records_of = records_of_csv if content_type == CSV else records_of_json
 
-    def predict(body: bytes) -> list[float]:
-        return slot.predict_records(records_of(body, slot.manifest.features))
+    def decode(body: bytes) -> list[Values]:
+        return slot.rows.convert(records_of(body, slot.manifest.features))
 
-    answer = answer_of(await answered(slot, metrics, body, predict))
-    return Response(msgspec.json.encode(answer), media_type=MediaType.JSON, headers=version_header(slot))
+    answer = await answering.answer(slot, body_of(request.scope), decode)
+    scores = answer_of(answer.probabilities)
+    return Response(msgspec.json.encode(scores), media_type=MediaType.JSON, headers=version_header(slot))

@@ -13,6 +13,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.static_files import create_static_files_router
 
+from serving.schemas import Predictions
 from serving.slot import Slot
 from serving.state import Serving
 
@@ -47,7 +48,8 @@ class LiveDocument(JsonRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """Renders Litestar's document, unchanged while no model is served."""
         slot = self._serving.slot
-        return self.render_json(request, with_rows(openapi_schema, slot) if slot else openapi_schema)
+        document = with_predict(openapi_schema)
+        return self.render_json(request, with_rows(document, slot) if slot else document)
 
 
 class SwaggerPage(OpenAPIRenderPlugin):
@@ -59,6 +61,29 @@ class SwaggerPage(OpenAPIRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
         """Renders the page, which fetches the document by itself."""
         return PAGE.encode()
+
+
+def with_predict(document: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the document with `/predict`, which Litestar leaves out; what goes wrong there does as at MLflow's."""
+    whole = deepcopy(document)
+    (answer,), components = msgspec.json.schema_components([Predictions], ref_template="#/components/schemas/{name}")
+    whole["components"]["schemas"] |= components
+    problems = whole["paths"]["/invocations"]["post"]["responses"]
+    content = {"application/json": {"schema": answer}}
+    whole["paths"]["/predict"] = {
+        "post": {
+            "operationId": "Predict",
+            "summary": "Predict one row or a list of rows",
+            "description": "A list of 1 to 10,000 rows, or one row alone. The answer has the same shape for both.",
+            "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}},
+            "responses": {
+                **problems,
+                "200": {"description": "A probability for each row, in order", "headers": {}, "content": content},
+            },
+            "deprecated": False,
+        }
+    }
+    return whole
 
 
 def with_rows(document: dict[str, Any], slot: Slot) -> dict[str, Any]:

@@ -1,44 +1,56 @@
-"""`POST /predict`: rows in, probabilities out."""
+"""`POST /predict`: rows in, probabilities out.
 
-from typing import Any
+An ASGI handler: Litestar's own request and response objects cost more than the prediction (docs/decisions). So its
+entry of the OpenAPI page stands in `serving.routes.openapi`, and what guards every route in `serving.door`.
+"""
+
+from typing import cast
 
 import msgspec
-from litestar import MediaType, Request, Response, post
-from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import SkipValidation
+from litestar import asgi
+from litestar.handlers import ASGIRouteHandler
+from litestar.types import HTTPScope, Receive, Scope, Send
 
-from serving.answering import PROBLEMS, answered, served, version_header
-from serving.errors import not_json, problem_answer
-from serving.metrics import Metrics
+from serving import errors
+from serving.answering import Answering, served
+from serving.door import body_of
 from serving.schemas import Prediction, Predictions
 from serving.state import Serving
 
+JSON = b"application/json"
 
-@post(
-    "/predict",
-    status_code=200,
-    summary="Predict one row or a list of rows",
-    description="A list of 1 to 10,000 rows, or one row alone. The answer has the same shape for both.",
-    responses={
-        200: ResponseSpec(Predictions, description="A probability for each row, in order", generate_examples=False),
-        415: problem_answer("The body is not declared as JSON"),
-        **PROBLEMS,
-    },
-)
-async def predict(
-    request: Request[Any, Any, Any],
-    serving: NamedDependency[SkipValidation[Serving]],
-    metrics: NamedDependency[SkipValidation[Metrics]],
-) -> Response[bytes]:
-    """Answers with the model that is served when the body has arrived."""
-    content_type, _ = request.content_type
-    if content_type != MediaType.JSON:
-        raise not_json(content_type)
-    body = await request.body()
-    slot = served(serving)
-    probabilities = await answered(slot, metrics, body, slot.predict)
-    answer = Predictions(
-        slot.pointer.model_version, slot.pointer.epoch, [Prediction(probability) for probability in probabilities]
-    )
-    return Response(msgspec.json.encode(answer), media_type=MediaType.JSON, headers=version_header(slot))
+
+def predict_route(serving: Serving, answering: Answering) -> ASGIRouteHandler:
+    """The route of one app."""
+    encoder = msgspec.json.Encoder()
+
+    @asgi("/predict", copy_scope=False)
+    async def predict(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 -- the body has arrived
+        """Answers with the model that is served when the body has arrived."""
+        if cast("HTTPScope", scope)["method"] != "POST":
+            raise errors.method_not_allowed("POST")
+        demand_json(scope)
+        slot = served(serving)
+        answer = await answering.answer(slot, body_of(scope), slot.rows.decode)
+        pointer = slot.pointer
+        rows = [Prediction(*pair) for pair in zip(answer.ids, answer.probabilities, strict=True)]
+        body = encoder.encode(Predictions(answer.request_id, pointer.model_version, pointer.epoch, rows))
+        headers = [
+            (b"content-type", JSON),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-model-version", b"%d" % pointer.model_version),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return predict
+
+
+def demand_json(scope: Scope) -> None:
+    """Demands that the body is declared as JSON: what a browser sends without asking first is not."""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            if value == JSON or value.partition(b";")[0].strip().lower() == JSON:
+                return
+            raise errors.not_json(value.decode("latin-1")[:100])
+    raise errors.not_json("")

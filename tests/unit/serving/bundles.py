@@ -124,6 +124,7 @@ def promote(releases: Path, version: int, *, epoch: int) -> Pointer:
         epoch=epoch,
         manifest_sha256=sha256_of(releases / str(version) / MANIFEST),
         promoted_at="2013-02-01T00:00:00+00:00",
+        promoted_by="production_model",
     )
     beside = releases / "production.json.new"
     beside.write_bytes(msgspec.json.encode(pointer))

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from litestar import Litestar
 from litestar.testing import TestClient
 
 from serving.app import create_app
+from serving.door import Door
 from serving.settings import Settings
 from tests.unit.serving.bundles import publish
 
@@ -21,13 +21,13 @@ def releases(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(releases: Path) -> Settings:
+def settings(releases: Path, tmp_path: Path) -> Settings:
     """Settings of a service on that folder."""
-    return Settings(releases=releases, poll_seconds=0.02)
+    return Settings(releases=releases, state=tmp_path / "serving", poll_seconds=0.02, allowed_hosts=("*",))
 
 
 @pytest.fixture
-def client(releases: Path, settings: Settings) -> Iterator[TestClient[Litestar]]:
+def client(releases: Path, settings: Settings) -> Iterator[TestClient[Door]]:
     """A service that serves version 1."""
     publish(releases, 1)
     with TestClient(create_app(settings)) as client:
@@ -35,7 +35,7 @@ def client(releases: Path, settings: Settings) -> Iterator[TestClient[Litestar]]
 
 
 @pytest.fixture
-def empty_client(settings: Settings) -> Iterator[TestClient[Litestar]]:
+def empty_client(settings: Settings) -> Iterator[TestClient[Door]]:
     """A service before the first promotion."""
     with TestClient(create_app(settings)) as client:
         yield client

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.door import Access
 from serving.metrics import Metrics
 from serving.release import CASES, MODEL, POINTER, Case, Pointer
 from serving.settings import Settings
@@ -20,7 +21,9 @@ class Followed:
     def __init__(self, releases: Path) -> None:
         self.serving = Serving()
         self.metrics = Metrics()
-        self.watcher = Watcher(Settings(releases=releases), self.serving, self.metrics)
+        self.watcher = Watcher(
+            Settings(releases=releases, state=releases / "state"), self.serving, Access(), self.metrics
+        )
 
     def look(self) -> tuple[int, int] | None:
         """Version and epoch that are served after a look."""

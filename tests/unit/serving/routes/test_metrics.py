@@ -3,22 +3,22 @@
 from pathlib import Path
 from uuid import uuid4
 
-from litestar import Litestar
 from litestar.testing import TestClient
 
 from serving.app import create_app
+from serving.door import Door
 from serving.settings import Settings
 from tests.unit.serving.bundles import ROW
 
 
-def _series(client: TestClient[Litestar]) -> dict[str, float]:
+def _series(client: TestClient[Door]) -> dict[str, float]:
     response = client.get("/metrics")
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = [line.rsplit(" ", 1) for line in response.text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in lines}
 
 
-def test_unknown_paths_share_one_series(client: TestClient[Litestar]) -> None:
+def test_unknown_paths_share_one_series(client: TestClient[Door]) -> None:
     """Prevents that a scanner fills Prometheus with a series a path."""
     client.get("/nowhere")
     client.get("/schema/nowhere")
@@ -33,7 +33,7 @@ def test_unknown_paths_share_one_series(client: TestClient[Litestar]) -> None:
     assert after['serving_requests_total{route="unmatched",status="404"}'] == 151
 
 
-def test_answers_rows_and_the_served_release_are_counted(client: TestClient[Litestar]) -> None:
+def test_answers_rows_and_the_served_release_are_counted(client: TestClient[Door]) -> None:
     """Prevents dashboards that show nothing, or count refused bodies as predictions."""
     client.post("/predict", json=[ROW] * 3)
     client.post("/predict", json={})
@@ -46,8 +46,8 @@ def test_answers_rows_and_the_served_release_are_counted(client: TestClient[Lite
     assert (series["serving_swaps_total"], series["serving_refused_releases_total"]) == (1, 0)
 
 
-def test_two_apps_count_apart(client: TestClient[Litestar], tmp_path: Path) -> None:
+def test_two_apps_count_apart(client: TestClient[Door], settings: Settings, tmp_path: Path) -> None:
     """Prevents a global registry."""
     client.post("/predict", json=ROW)
-    with TestClient(create_app(Settings(releases=tmp_path / "other"))) as other:
+    with TestClient(create_app(settings.model_copy(update={"releases": tmp_path / "other"}))) as other:
         assert _series(other)["serving_rows_total"] == 0

@@ -5,16 +5,18 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar
 from litestar.testing import TestClient
 
+from serving.app import create_app
+from serving.door import Door
 from serving.release import Case, Feature
-from serving.routes.openapi import with_rows
+from serving.routes.openapi import with_predict, with_rows
+from serving.settings import Settings
 from serving.slot import load
 from tests.unit.serving.bundles import ROW, eventually, onnx_model, probability, promote, write_bundle
 
 
-def _document(client: TestClient[Litestar]) -> dict[str, Any]:
+def _document(client: TestClient[Door]) -> dict[str, Any]:
     document: dict[str, Any] = client.get("/schema/openapi.json").json()
     return document
 
@@ -24,14 +26,14 @@ def _body(document: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def test_without_a_model_the_document_has_no_rows(empty_client: TestClient[Litestar]) -> None:
+def test_without_a_model_the_document_has_no_rows(empty_client: TestClient[Door]) -> None:
     """Prevents an invented row type, and a broken page before the first promotion."""
     document = _document(empty_client)
     assert "Row" not in document["components"]["schemas"]
-    assert "requestBody" not in document["paths"]["/predict"]["post"]
+    assert _body(document) == {"schema": {}}
 
 
-def test_the_document_has_the_rows_of_the_served_model(client: TestClient[Litestar]) -> None:
+def test_the_document_has_the_rows_of_the_served_model(client: TestClient[Door]) -> None:
     """Prevents that a client must guess names, ranges and categories."""
     document = _document(client)
     row = document["components"]["schemas"]["Row"]
@@ -43,13 +45,13 @@ def test_the_document_has_the_rows_of_the_served_model(client: TestClient[Litest
     assert {"$ref": "#/components/schemas/Row"} in _body(document)["schema"]["anyOf"]
 
 
-def test_the_examples_are_answered(client: TestClient[Litestar]) -> None:
+def test_the_examples_are_answered(client: TestClient[Door]) -> None:
     """Prevents that "Try it out" begins with a 400."""
     for example in _body(_document(client))["examples"].values():
         assert client.post("/predict", json=example["value"]).status_code == 200
 
 
-def test_the_document_follows_a_swap(releases: Path, client: TestClient[Litestar]) -> None:
+def test_the_document_follows_a_swap(releases: Path, client: TestClient[Door]) -> None:
     """Prevents that the rows of an earlier model stay in Litestar's cached document."""
     assert "dep delay" in _document(client)["components"]["schemas"]["Row"]["properties"]
     names = ("delay", "hour of day", "line")
@@ -64,16 +66,16 @@ def test_the_document_follows_a_swap(releases: Path, client: TestClient[Litestar
     assert document["info"]["description"] == "Serves flights version 2, epoch 2."
 
 
-def test_the_document_of_the_routes_stays_as_it_was(releases: Path, client: TestClient[Litestar]) -> None:
+def test_the_document_of_the_routes_stays_as_it_was(releases: Path, settings: Settings) -> None:
     """Prevents that a model's rows are written into Litestar's cache."""
-    document = client.app.openapi_schema.to_schema()
+    document = create_app(settings).litestar.openapi_schema.to_schema()
     before = deepcopy(document)
-    pointer = promote(releases, 1, epoch=1)
-    assert with_rows(document, load(releases, pointer)) != before
+    pointer = promote(write_bundle(releases, 1).parent, 1, epoch=1)
+    assert with_rows(with_predict(document), load(releases, pointer)) != before
     assert document == before
 
 
-def test_the_page_loads_nothing_from_elsewhere(client: TestClient[Litestar]) -> None:
+def test_the_page_loads_nothing_from_elsewhere(client: TestClient[Door]) -> None:
     """Prevents an empty page where there is no internet, and that the validator is sent our address."""
     for path in ("/schema", "/schema/swagger"):
         page = client.get(path)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from httpx import Response
 from hypothesis import HealthCheck, given, settings, strategies
-from litestar import Litestar
 from litestar.testing import TestClient
 from litestar.types import HTTPReceiveMessage, HTTPScope, Message
 
 from serving.app import create_app
+from serving.door import Door
 from serving.release import Case, Row
 from serving.settings import Settings
 from tests.unit.serving.bundles import CARRIERS, ROW, onnx_model, probability, promote, publish, write_bundle
@@ -36,15 +36,13 @@ def _is_problem(response: Response, status: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("rows", [ROW, [ROW], [ROW] * 3, [ROW] * 1000])
-def test_rows_are_answered_in_one_shape_that_names_the_model(
-    client: TestClient[Litestar], rows: Row | list[Row]
-) -> None:
+def test_rows_are_answered_in_one_shape_that_names_the_model(client: TestClient[Door], rows: Row | list[Row]) -> None:
     """Prevents that one row, a list and a batch in a thread are answered differently."""
     response = client.post("/predict", json=rows)
     assert response.status_code == 200
     assert response.headers["x-model-version"] == "1"
     answer = response.json()
-    assert answer.keys() == {"model_version", "epoch", "predictions"}
+    assert answer.keys() == {"request_id", "model_version", "epoch", "predictions"}
     assert (answer["model_version"], answer["epoch"]) == (1, 1)
     assert len(answer["predictions"]) == (len(rows) if isinstance(rows, list) else 1)
     assert answer["predictions"][-1]["probability"] == pytest.approx(probability(ROW, 1), abs=1e-6)
@@ -52,7 +50,7 @@ def test_rows_are_answered_in_one_shape_that_names_the_model(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(rows=strategies.lists(ROWS, min_size=1, max_size=200))
-def test_any_valid_rows_are_answered_by_the_formula(client: TestClient[Litestar], rows: list[Row]) -> None:
+def test_any_valid_rows_are_answered_by_the_formula(client: TestClient[Door], rows: list[Row]) -> None:
     """Prevents swapped columns, misplaced categories and lost nulls on the way to the model."""
     response = client.post("/predict", json=rows)
     assert response.status_code == 200
@@ -65,33 +63,33 @@ def test_any_valid_rows_are_answered_by_the_formula(client: TestClient[Litestar]
     [b"", b"{", b"\xff\xfe", b'{"hour": 1, "carrier": "\xff"}', b"[" * 200_000, b'{"a":' * 200_000, b"[{}]", b"[]"],
     ids=lambda body: body[:10],
 )
-def test_a_bad_body_is_a_problem_of_the_client(client: TestClient[Litestar], body: bytes) -> None:
+def test_a_bad_body_is_a_problem_of_the_client(client: TestClient[Door], body: bytes) -> None:
     """Prevents that a client's fault counts as the service's."""
     response = client.post("/predict", content=body, headers={"content-type": "application/json"})
     _is_problem(response, 400)
     assert response.headers["x-model-version"] == "1"
 
 
-def test_a_bad_value_is_named_by_its_path(client: TestClient[Litestar]) -> None:
+def test_a_bad_value_is_named_by_its_path(client: TestClient[Door]) -> None:
     """Prevents that the fault in row 9,000 must be searched for."""
     problem = _is_problem(client.post("/predict", json=[ROW, {**ROW, "carrier": "ZZ"}]), 400)
     assert "`$[1].carrier`" in problem["detail"]
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
-def test_a_body_not_declared_as_json_is_refused(client: TestClient[Litestar], content_type: str | None) -> None:
+def test_a_body_not_declared_as_json_is_refused(client: TestClient[Door], content_type: str | None) -> None:
     """Prevents that a web page of another origin can post without a preflight."""
     headers = {"content-type": content_type} if content_type else {}
     _is_problem(client.post("/predict", content=json.dumps(ROW).encode(), headers=headers), 415)
 
 
-def test_a_charset_beside_the_content_type_is_accepted(client: TestClient[Litestar]) -> None:
+def test_a_charset_beside_the_content_type_is_accepted(client: TestClient[Door]) -> None:
     """Prevents that clients which name the charset are shut out."""
     headers = {"content-type": "application/json; charset=utf-8"}
     assert client.post("/predict", content=json.dumps(ROW).encode(), headers=headers).status_code == 200
 
 
-def test_without_a_model_the_client_is_told_to_come_again(empty_client: TestClient[Litestar]) -> None:
+def test_without_a_model_the_client_is_told_to_come_again(empty_client: TestClient[Door]) -> None:
     """Prevents a 500 before the first promotion."""
     response = empty_client.post("/predict", json=ROW)
     _is_problem(response, 503)
@@ -108,7 +106,7 @@ def test_an_answer_that_is_not_finite_is_a_problem_and_never_null(releases: Path
     assert problem["type"] == "urn:problem-type:prediction-failed"
 
 
-def test_litestars_own_errors_are_problems_too(client: TestClient[Litestar]) -> None:
+def test_litestars_own_errors_are_problems_too(client: TestClient[Door]) -> None:
     """Prevents two error formats."""
     _is_problem(client.get("/predict"), 405)
     _is_problem(client.get("/nowhere"), 404)
@@ -116,14 +114,14 @@ def test_litestars_own_errors_are_problems_too(client: TestClient[Litestar]) -> 
 
 
 def test_an_unexpected_error_shows_nothing_of_the_inside(
-    client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+    client: TestClient[Door], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prevents that a traceback or a message of ours gets out."""
 
     def failing(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("serving.slot.Slot.predict", failing)
+    monkeypatch.setattr("serving.predictor.Predictor.predict", failing)
     response = client.post("/predict", json=ROW)
     _is_problem(response, 500)
     assert "secret" not in response.text
@@ -147,7 +145,7 @@ def test_a_body_that_arrives_across_a_swap_is_answered_by_the_new_model(releases
         sent.append(message)
 
     async def ask() -> None:
-        async with app.lifespan():
+        async with app.litestar.lifespan():
             await app(_scope("POST", "/predict"), receive, send)
 
     asyncio.run(ask())
@@ -156,7 +154,7 @@ def test_a_body_that_arrives_across_a_swap_is_answered_by_the_new_model(releases
     assert answer["predictions"][0]["probability"] == pytest.approx(probability(ROW, 2), abs=1e-6)
 
 
-async def _served(app: Litestar, version: int) -> None:
+async def _served(app: Door, version: int) -> None:
     async def receive() -> HTTPReceiveMessage:
         return {"type": "http.request", "body": b"", "more_body": False}
 

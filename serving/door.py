@@ -1,0 +1,178 @@
+"""What every request passes before Litestar sees it: name, key, rate, room, size.
+
+One rule for all routes, so none can be forgotten.
+Which keys there are belongs to `serving.keys`; what a body must hold belongs to the routes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.plugins.problem_details import ProblemDetailsException
+from litestar.types import HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
+
+from serving import errors
+from serving.keys import Key, Keys
+from serving.keys import Scope as KeyScope
+from serving.metrics import Metrics
+from serving.rate import Rates
+from serving.settings import Settings
+
+OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
+"""What is asked by those who hold no key and know no name: load balancers and orchestrators."""
+PREDICT_PATHS = frozenset({"/predict", "/invocations", "/feedback"})
+BODY = "serving.body"
+"""The scope's key of the body, which has arrived whole."""
+FAILED_KEYS_PER_SECOND = 1.0
+"""How often one address may present a wrong key; ten at once are forgiven."""
+
+
+@dataclass(slots=True)
+class Access:
+    """Who may ask; replaced when the file of keys changes."""
+
+    keys: Keys | None = None
+    """None where the service asks for no key."""
+
+
+@dataclass(slots=True)
+class Door:
+    """The service as an ASGI app, around Litestar's."""
+
+    litestar: Litestar
+    settings: Settings
+    access: Access
+    metrics: Metrics
+    active: int = 0
+    """Requests under way."""
+    buffered: int = 0
+    """Bytes of their bodies."""
+    _failed: Rates = field(default_factory=lambda: Rates(FAILED_KEYS_PER_SECOND, burst=10))
+    _rates: Rates | None = None
+
+    def __post_init__(self) -> None:
+        if (rate := self.settings.requests_per_second) is not None:
+            self._rates = Rates(rate, burst=max(rate, 1))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request through, or answers it with what is the matter."""
+        if scope["type"] != ScopeType.HTTP:
+            await self.litestar(scope, receive, send)
+            return
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.metrics.count_answer(scope.get("path_template"), message["status"])
+            await send(message)
+
+        if scope["path"] in OPEN_PATHS:
+            await self.litestar(scope, receive, counted)
+            return
+        if self.active >= self.settings.max_requests:
+            await errors.send(errors.full(), counted)
+            return
+        self.active += 1
+        size = 0
+        try:
+            headers = dict(scope["headers"])
+            self._demand_name(headers)
+            self._demand_key(scope, headers)
+            if scope["method"] in ("POST", "PUT", "PATCH"):
+                size = self._demand_room(headers)
+                body = await self._body(receive, size)
+                if body is None:
+                    return
+                cast("dict[str, Any]", scope)[BODY] = body
+                receive = _replayed(body, receive)
+            await self.litestar(scope, receive, counted)
+        except ProblemDetailsException as problem:
+            await errors.send(problem, counted)
+        finally:
+            self.active -= 1
+            self.buffered -= size
+
+    def _demand_name(self, headers: Mapping[bytes, bytes]) -> None:
+        """A page of another site that is given this address by its name server must not read answers."""
+        allowed = self.settings.allowed_hosts
+        host = headers.get(b"host", b"").decode("latin-1")
+        if allowed == ("*",) or host in allowed:
+            return
+        name, _, port = host.rpartition(":")
+        if not (port.isdigit() and name in allowed):
+            raise errors.misnamed(host)
+
+    def _demand_key(self, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> None:
+        peer = scope["client"][0] if scope["client"] else ""
+        keys = self.access.keys
+        key: Key | None = None
+        if keys is not None:
+            scheme, _, presented = headers.get(b"authorization", b"").partition(b" ")
+            key = keys.find(presented.strip()) if scheme.lower() == b"bearer" else None
+            if key is None:
+                if scheme and not self._failed.take(peer):
+                    raise errors.too_many(self._failed.seconds_until(peer))
+                raise errors.unauthorized()
+            needed = scope_of(scope["method"], scope["path"])
+            if not key.allows(needed):
+                raise errors.forbidden(needed)
+        if self._rates is not None and not self._rates.take(caller := key.name if key else peer):
+            raise errors.too_many(self._rates.seconds_until(caller))
+
+    def _demand_room(self, headers: Mapping[bytes, bytes]) -> int:
+        """Bytes to count as buffered: what the client says that it sends, or the most that it may."""
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise errors.encoded(headers[b"content-encoding"].decode("latin-1"))
+        limit = self.settings.max_body_bytes
+        declared = headers.get(b"content-length")
+        size = int(declared) if declared is not None else limit
+        if size > limit:
+            raise errors.too_large(limit)
+        if self.buffered + size > 16 * limit:
+            raise errors.full()
+        self.buffered += size
+        return size
+
+    async def _body(self, receive: Receive, size: int) -> bytes | None:
+        """The whole body; None where the client is gone. How long it may take: `serving.server`."""
+        message = await receive()
+        if message["type"] == "http.request" and not message["more_body"]:
+            return message["body"]
+        chunks = []
+        arrived = 0
+        while message["type"] == "http.request":
+            chunks.append(message["body"])
+            arrived += len(message["body"])
+            if arrived > size:
+                raise errors.too_large(size)
+            if not message["more_body"]:
+                return b"".join(chunks)
+            message = await receive()
+        return None
+
+
+def body_of(scope: Scope) -> bytes:
+    """The body of a request, which has arrived whole."""
+    return cast("dict[str, bytes]", scope)[BODY]
+
+
+def scope_of(method: str, path: str) -> KeyScope:
+    """What a key must allow for a request; what is not known here is for `admin` alone."""
+    if method == "POST" and (path in PREDICT_PATHS or (path.startswith("/v2/models/") and path.endswith("/infer"))):
+        return "predict"
+    return "read" if method in ("GET", "HEAD", "OPTIONS") else "admin"
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives a body that has arrived already."""
+    given = False
+
+    async def replayed() -> HTTPReceiveMessage:
+        nonlocal given
+        if given:
+            return await receive()  # type: ignore[return-value]
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed

@@ -1,0 +1,96 @@
+"""Runs the app with uvicorn: in one process, or in several that share the port.
+
+Here belongs what uvicorn does not bring: an end to connections whose client neither sends nor takes.
+"""
+
+import asyncio
+from time import monotonic
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.settings import Settings
+
+GRACE_SECONDS = 10
+"""For requests under way at SIGTERM; without a limit one slow client keeps the process alive."""
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may wait for its next request; more than the 60 s after which load balancers drop theirs."""
+TIMEOUT = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b"
+)
+SLOW = (
+    b'{"type":"urn:problem-type:too-slow","title":"The request took too long to arrive","status":408,'
+    b'"detail":"send the whole request sooner"}'
+)
+
+
+class DeadlineProtocol(HttpToolsProtocol):
+    """A connection that is closed when a request takes too long to arrive, or an answer to be taken.
+
+    One timer for each connection, and two assignments for each request.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Counts from the first moment: a connection that sends nothing is slow too."""
+        super().connection_made(transport)
+        self.read_seconds: float = self.app.settings.read_seconds
+        self._stuck = 0
+        self._reading_since: float | None = monotonic()
+        self._unsent = 0
+        self._timer = self.loop.call_later(self.read_seconds / 4, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the timer."""
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Counts from the first byte of a request."""
+        self._reading_since = monotonic()
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """The request has arrived."""
+        self._reading_since = None
+        super().on_message_complete()
+
+    def _look(self) -> None:
+        transport = self.transport
+        if transport.is_closing() and not transport.get_write_buffer_size():
+            return
+        since = self._reading_since
+        if since is not None and monotonic() - since >= self.read_seconds:
+            # Where an answer was begun, as with a body that is refused while it arrives, nothing can be added to it.
+            if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+                transport.write(TIMEOUT % (len(SLOW), SLOW))
+            transport.close()
+        unsent = transport.get_write_buffer_size()
+        # The same bytes wait as a quarter of the time ago: four times, and the client has gone to sleep.
+        self._stuck = self._stuck + 1 if unsent and unsent == self._unsent else 0
+        self._unsent = unsent
+        if self._stuck >= 4:
+            transport.abort()
+            return
+        self._timer = self.loop.call_later(self.read_seconds / 4, self._look)
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    uvicorn.run(
+        "serving.app:app_from_environment",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        http=DeadlineProtocol,
+        ws="none",
+        proxy_headers=False,  # what a client says of whom it speaks for is not believed
+        access_log=False,
+        log_config=None,
+        log_level=settings.log_level,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_worker_healthcheck=30,  # a worker that loads a large model does not answer meanwhile
+    )

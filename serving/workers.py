@@ -1,0 +1,89 @@
+"""What each worker of the service serves, as a small file for each: told by itself, read by all of them for `/model`.
+
+What is served is decided by `serving.watcher`.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from time import time
+
+import msgspec
+
+from serving.schemas import WorkerStatus
+from serving.settings import Settings
+from serving.state import Serving
+
+BEAT_SECONDS = 0.5
+"""How often a worker says that it lives, and what it serves where that changed."""
+SILENT_SECONDS = 5
+"""One that has said nothing for so long is gone."""
+
+
+class Workers:
+    """The workers that share one state folder, of which this process is one."""
+
+    def __init__(self, settings: Settings, serving: Serving, worker: str) -> None:
+        self._folder = settings.workers_folder
+        self._path = self._folder / f"{worker}.json"
+        self._serving = serving
+        self._worker = worker
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._parent = os.getppid() if settings.workers > 1 else None
+        self._told: WorkerStatus | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, _: object) -> AsyncIterator[None]:
+        """Tells from the start on, and takes the file away at the end."""
+        beating = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await beating
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def tell(self) -> None:
+        """Writes what is served now, or that it is unchanged."""
+        slot = self._serving.slot
+        status = WorkerStatus(
+            worker=self._worker,
+            pid=os.getpid(),
+            started_at=self._started_at,
+            model_version=slot.pointer.model_version if slot else None,
+            epoch=slot.pointer.epoch if slot else None,
+            refused=self._serving.refused,
+        )
+        with suppress(OSError):  # a full disk must not end the service; `/model` still tells of this worker
+            if status == self._told and self._path.exists():
+                os.utime(self._path)
+                return
+            self._folder.mkdir(parents=True, exist_ok=True)
+            beside = self._path.with_suffix(".new")
+            beside.write_bytes(msgspec.json.encode(status))
+            beside.replace(self._path)
+            self._told = status
+
+    def living(self) -> list[WorkerStatus]:
+        """What the workers said last; one that died without a word goes after `SILENT_SECONDS`."""
+        self.tell()
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            with suppress(OSError, msgspec.DecodeError):
+                if time() - path.stat().st_mtime > SILENT_SECONDS:
+                    path.unlink()
+                else:
+                    found.append(msgspec.json.decode(path.read_bytes(), type=WorkerStatus))
+        return found
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.to_thread(self.tell)
+            if self._parent is not None and os.getppid() != self._parent:
+                os.kill(os.getpid(), signal.SIGTERM)  # whoever would end this worker is gone
+            await asyncio.sleep(BEAT_SECONDS)
