@@ -16,7 +16,7 @@ from serving.routes.invocations import invocations, ping, version
 from serving.routes.metrics import prometheus
 from serving.routes.model import model
 from serving.routes.openapi import assets, openapi
-from serving.routes.predict import predict_route
+from serving.routes.predict import predict_app
 from serving.settings import Settings
 from serving.state import Serving
 from serving.watcher import Watcher
@@ -36,10 +36,7 @@ def create_app(settings: Settings) -> Door:
     workers = Workers(settings, serving, log.writer)
     watcher = Watcher(settings, serving, access, metrics)
     litestar = Litestar(
-        route_handlers=[
-            predict_route(serving, answering),
-            *(feedback, invocations, ping, version, model, live, ready, prometheus, assets()),
-        ],
+        route_handlers=[feedback, invocations, ping, version, model, live, ready, prometheus, assets()],
         dependencies={
             "serving": _given(serving),
             "metrics": _given(metrics),
@@ -54,7 +51,7 @@ def create_app(settings: Settings) -> Door:
         logging_config=None,
         debug=False,  # else LITESTAR_DEBUG would put tracebacks into answers
     )
-    return Door(litestar, settings, access, metrics)
+    return Door(litestar, {"/predict": predict_app(serving, answering)}, settings, access, metrics)
 
 
 def app_from_environment() -> Door:

@@ -105,6 +105,17 @@ def prediction_failed(error: Exception, headers: Mapping[str, str]) -> ProblemDe
     return _problem(500, "prediction-failed", "The model gave no usable answer", str(error), headers)
 
 
+def unexpected(error: Exception) -> ProblemDetailsException:
+    """A fault of the service's own, of which the client is told nothing."""
+    logger.error("unexpected error", exc_info=error)
+    return ProblemDetailsException(
+        status_code=500,
+        type_="about:blank",
+        title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
+        detail="unexpected error, see the service's log",
+    )
+
+
 async def send(problem: ProblemDetailsException, send: Send) -> None:
     """Answers with a problem where Litestar does not."""
     known = Problem(problem.type_ or "about:blank", problem.title or "", problem.status_code, problem.detail)
@@ -147,8 +158,7 @@ def _problem(status: int, name: str, title: str, detail: str, headers: Mapping[s
 
 def _of(error: Exception) -> ProblemDetailsException:
     if not isinstance(error, HTTPException):
-        logger.error("unexpected error", exc_info=error)
-        error = HTTPException(status_code=500, detail="unexpected error, see the service's log")
+        return unexpected(error)
     return ProblemDetailsException(
         status_code=error.status_code,
         type_="about:blank",

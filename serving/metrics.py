@@ -19,6 +19,8 @@ class Metrics:
         registry = CollectorRegistry()
         self.registry = registry
         self._requests = Counter("serving_requests", "Answers sent.", ["route", "status"], registry=registry)
+        self._answers: dict[tuple[str | None, int], Counter] = {}
+        """The series of `_requests` by its labels, for finding one there costs more than counting."""
         self._seconds = Histogram(
             "serving_prediction_seconds", "Decoding and prediction of a request.", buckets=SECONDS, registry=registry
         )
@@ -33,7 +35,10 @@ class Metrics:
 
     def count_answer(self, route: str | None, status: int) -> None:
         """Counts an answer; `route` is its template, None of those that no route took."""
-        self._requests.labels(route or UNMATCHED, status).inc()
+        found = self._answers.get((route, status))
+        if found is None:
+            found = self._answers[route, status] = self._requests.labels(route or UNMATCHED, status)
+        found.inc()
 
     def count_unrecorded(self, rows: int) -> None:
         """Counts rows that were answered and could not be recorded."""

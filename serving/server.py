@@ -5,6 +5,7 @@ Here belongs what uvicorn does not bring: an end to connections whose client nei
 
 import asyncio
 from time import monotonic
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -25,6 +26,39 @@ SLOW = (
 )
 
 
+class JoinedWrites:
+    """A transport that writes an answer's head together with its body.
+
+    uvicorn writes each by itself, and uvloop makes a system call of each: together the dearest part of a small answer.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Keeps a head until what follows it; writes all else."""
+        if not self._head and data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
+            self._head = data
+            return
+        self._transport.write(self._head + data)
+        self._head = b""
+
+    def flush(self) -> None:
+        """Writes a head that nothing follows, as of an answer to HEAD."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+    def close(self) -> None:
+        """Closes after what was kept."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever a transport has
+        return getattr(self._transport, name)
+
+
 class DeadlineProtocol(HttpToolsProtocol):
     """A connection that is closed when a request takes too long to arrive, or an answer to be taken.
 
@@ -33,7 +67,8 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Counts from the first moment: a connection that sends nothing is slow too."""
-        super().connection_made(transport)
+        self._joined = JoinedWrites(transport)
+        super().connection_made(cast(asyncio.Transport, self._joined))
         self.read_seconds: float = self.app.settings.read_seconds
         self._stuck = 0
         self._reading_since: float | None = monotonic()
@@ -54,6 +89,11 @@ class DeadlineProtocol(HttpToolsProtocol):
         """The request has arrived."""
         self._reading_since = None
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Leaves nothing unwritten."""
+        self._joined.flush()
+        super().on_response_complete()
 
     def _look(self) -> None:
         transport = self.transport

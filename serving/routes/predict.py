@@ -1,15 +1,13 @@
 """`POST /predict`: rows in, probabilities out.
 
-An ASGI handler: Litestar's own request and response objects cost more than the prediction (docs/decisions). So its
-entry of the OpenAPI page stands in `serving.routes.openapi`, and what guards every route in `serving.door`.
+An ASGI app that `serving.door` calls by itself: Litestar's way here and back costs more than the prediction
+(docs/decisions). Its entry of the OpenAPI page stands in `serving.routes.openapi`.
 """
 
 from typing import cast
 
 import msgspec
-from litestar import asgi
-from litestar.handlers import ASGIRouteHandler
-from litestar.types import HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from serving import errors
 from serving.answering import Answering, served
@@ -20,11 +18,10 @@ from serving.state import Serving
 JSON = b"application/json"
 
 
-def predict_route(serving: Serving, answering: Answering) -> ASGIRouteHandler:
-    """The route of one app."""
+def predict_app(serving: Serving, answering: Answering) -> ASGIApp:
+    """The route of one service."""
     encoder = msgspec.json.Encoder()
 
-    @asgi("/predict", copy_scope=False)
     async def predict(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 -- the body has arrived
         """Answers with the model that is served when the body has arrived."""
         if cast("HTTPScope", scope)["method"] != "POST":
