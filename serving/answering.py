@@ -114,6 +114,15 @@ class Answering:
         self._metrics.count_prediction(rows=len(answer.ids), seconds=perf_counter() - began)
         return answer
 
+    def demand_record(self) -> None:
+        """Demands that answers can be recorded now, as far as is known, where they must be.
+
+        Raises:
+            ProblemDetailsException: they cannot.
+        """
+        if self._log.failure is not None and not self._serves_unrecorded:
+            raise errors.cannot_record(self._log.failure)
+
     def record_line(self, line: bytes) -> None:
         """Puts something else on record than an answer: a label.
 

@@ -3,10 +3,16 @@
 Labels are bounded: route templates and statuses, never what a client sent.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import os
+from collections.abc import Sequence
 
-from serving.slot import Slot
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
+from serving.schemas import WorkerStatus
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Where prometheus_client keeps the counters of several workers; set before it is imported (`serving.server`)."""
 UNMATCHED = "unmatched"
 """The route of requests that no route took."""
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
@@ -28,8 +34,6 @@ class Metrics:
         self._unrecorded = Counter(
             "serving_unrecorded_rows", "Rows answered without a record in the prediction log.", registry=registry
         )
-        self._version = Gauge("serving_model_version", "Served model version, 0 while none.", registry=registry)
-        self._epoch = Gauge("serving_epoch", "Epoch of the served promotion, 0 while none.", registry=registry)
         self._swaps = Counter("serving_swaps", "Releases put into service.", registry=registry)
         self._refused = Counter("serving_refused_releases", "Releases refused.", registry=registry)
 
@@ -49,11 +53,23 @@ class Metrics:
         self._rows.inc(rows)
         self._seconds.observe(seconds)
 
-    def count_swap(self, slot: Slot) -> None:
+    def count_swap(self) -> None:
         """Counts a release that is served from now on."""
-        self._version.set(slot.pointer.model_version)
-        self._epoch.set(slot.pointer.epoch)
         self._swaps.inc()
+
+    def exposition(self, workers: Sequence[WorkerStatus]) -> bytes:
+        """All series in Prometheus' text format: counted over the workers, and what each of them serves."""
+        counted = self.registry
+        if folder := os.environ.get(SHARED):
+            counted = CollectorRegistry()
+            MultiProcessCollector(counted, folder)  # type: ignore[no-untyped-call]
+        served = CollectorRegistry()
+        version = Gauge("serving_model_version", "Served model version, 0 while none.", ["pid"], registry=served)
+        epoch = Gauge("serving_epoch", "Epoch of the served promotion, 0 while none.", ["pid"], registry=served)
+        for worker in workers:
+            version.labels(worker.pid).set(worker.model_version or 0)
+            epoch.labels(worker.pid).set(worker.epoch or 0)
+        return generate_latest(counted) + generate_latest(served)
 
     def count_refusal(self) -> None:
         """Counts a release that is not served."""

@@ -4,12 +4,15 @@ Here belongs what uvicorn does not bring: an end to connections whose client nei
 """
 
 import asyncio
+import os
+import tempfile
 from time import monotonic
 from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serving.metrics import SHARED
 from serving.settings import Settings
 
 GRACE_SECONDS = 10
@@ -117,6 +120,15 @@ class DeadlineProtocol(HttpToolsProtocol):
 
 def run(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT."""
+    if settings.workers == 1:
+        _run(settings)
+        return
+    with tempfile.TemporaryDirectory(prefix="serving-metrics-") as folder:
+        os.environ[SHARED] = folder  # before the workers import what counts
+        _run(settings)
+
+
+def _run(settings: Settings) -> None:
     uvicorn.run(
         "serving.app:app_from_environment",
         factory=True,

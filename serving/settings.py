@@ -28,6 +28,12 @@ class Settings(BaseSettings):
     """Processes that answer, each with the model in its own memory; one per core is the most that helps."""
     poll_seconds: float = Field(default=0.2, gt=0)
     """How often the pointer is looked at."""
+    rehearse_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
+    """Size of a model from which on it is loaded in a process of its own first."""
+    rehearse_memory_bytes: int = Field(default=4 * 1024**3, ge=1)
+    """Address space that such a process may use; an empty one takes about 1 GiB of it."""
+    max_row_milliseconds: float = Field(default=50, gt=0)
+    """What a model may take for a row; a slower one is refused, and the one before goes on."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     keys: Path | None = None

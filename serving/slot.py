@@ -4,16 +4,21 @@ A slot exists only if the release proved itself: its bytes are the released ones
 trained pipeline did. Which slot is served is decided by `serving.watcher`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 
 import msgspec
 
 from serving.predictor import PredictionFailed, Predictor
 from serving.release import CASES, MODEL, TOLERANCE, Case, Manifest, Pointer, ReleaseInvalid, Row, read_cases, verify
 from serving.rows import Rows, RowsInvalid
+
+TIMED_CASES = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +43,12 @@ class Slot:
         return self.predictor.predict(self.rows.decode(body))
 
 
-def load(releases: Path, pointer: Pointer) -> Slot:
+def load(releases: Path, pointer: Pointer, *, max_row_milliseconds: float = math.inf) -> Slot:
     """Verifies the bundle that the pointer names, loads it and replays its cases.
 
     Raises:
-        ReleaseInvalid: the bundle is not the released one, does not fit the model contract, or answers otherwise.
+        ReleaseInvalid: the bundle is not the released one, does not fit the model contract, answers otherwise, or takes
+            longer for a row than it may.
     """
     bundle = releases / str(pointer.model_version)
     manifest = verify(bundle, manifest_sha256=pointer.manifest_sha256, model_version=pointer.model_version)
@@ -58,7 +64,19 @@ def load(releases: Path, pointer: Pointer) -> Slot:
         loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     _replay(slot, cases)
+    if (took := _row_milliseconds(slot, cases)) > max_row_milliseconds:
+        raise ReleaseInvalid(f"{MODEL}: takes {took:.1f} ms for a row, the service allows {max_row_milliseconds:g}")
     return slot
+
+
+def _row_milliseconds(slot: Slot, cases: Sequence[Case]) -> float:
+    """The median over some single rows: one that the machine interrupts must not cost a release."""
+    took = []
+    for case in cases[:TIMED_CASES]:
+        began = perf_counter()
+        slot.predict(msgspec.json.encode(case.row))
+        took.append(1000 * (perf_counter() - began))
+    return median(took)
 
 
 def _replay(slot: Slot, cases: Sequence[Case]) -> None:

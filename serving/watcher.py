@@ -15,10 +15,11 @@ from litestar import Litestar
 from serving.door import Access
 from serving.keys import Keys, KeysInvalid, read_keys
 from serving.metrics import Metrics
-from serving.release import POINTER, Pointer, ReleaseInvalid, read_pointer
+from serving.rehearsal import rehearse
+from serving.release import MODEL, POINTER, Pointer, ReleaseInvalid, read_pointer
 from serving.schemas import Refused
 from serving.settings import Settings
-from serving.slot import load
+from serving.slot import Slot, load
 from serving.state import Serving
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Watcher:
     """
 
     def __init__(self, settings: Settings, serving: Serving, access: Access, metrics: Metrics) -> None:
-        self._keys = settings.keys
+        self._settings = settings
         self._keys_seen: Mark = None
         self._access = access
         self._releases = settings.releases
@@ -60,8 +61,8 @@ class Watcher:
     def look(self) -> None:
         """Follows the keys and the pointer, where they or the bundle that was refused changed; never raises."""
         try:
-            if self._keys is not None:
-                self._follow_keys(self._keys)
+            if self._settings.keys is not None:
+                self._follow_keys(self._settings.keys)
             if not self._seen or any(_mark(path) != mark for path, mark in self._seen.items()):
                 self._follow()
         except Exception:
@@ -82,15 +83,21 @@ class Watcher:
             if pointer is None:
                 return
             self._seen |= _marks(self._releases / str(pointer.model_version))
-            slot = load(self._releases, pointer)
+            slot = self._load(pointer)
         except Exception as error:
             self._refuse(pointer, error)
             return
         self._seen = pointer_mark
         self._serving.slot = slot
         self._serving.refused = None
-        self._metrics.count_swap(slot)
+        self._metrics.count_swap()
         logger.info("serving version %s, epoch %s", pointer.model_version, pointer.epoch)
+
+    def _load(self, pointer: Pointer) -> Slot:
+        model = self._releases / str(pointer.model_version) / MODEL
+        if model.is_file() and model.stat().st_size >= self._settings.rehearse_bytes:
+            rehearse(self._releases, pointer, memory_bytes=self._settings.rehearse_memory_bytes)
+        return load(self._releases, pointer, max_row_milliseconds=self._settings.max_row_milliseconds)
 
     def _follow_keys(self, path: Path) -> None:
         mark = _mark(path)

@@ -4,7 +4,8 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from serving.errors import no_model, problem_answer
+from serving.answering import Answering, served
+from serving.errors import problem_answer
 from serving.schemas import Live, Ready
 from serving.state import Serving
 
@@ -18,12 +19,13 @@ def live() -> Live:
 @get(
     "/health/ready",
     summary="A model answers",
-    responses={503: problem_answer("No model is served yet")},
+    responses={503: problem_answer("No model is served yet, or its answers cannot be recorded")},
     sync_to_thread=False,
 )
-def ready(serving: NamedDependency[SkipValidation[Serving]]) -> Ready:
+def ready(
+    serving: NamedDependency[SkipValidation[Serving]], answering: NamedDependency[SkipValidation[Answering]]
+) -> Ready:
     """Stays ready when a release is refused: the one before still answers."""
-    slot = serving.slot
-    if slot is None:
-        raise no_model()
+    slot = served(serving)
+    answering.demand_record()
     return Ready(ready=True, model_version=slot.pointer.model_version, epoch=slot.pointer.epoch)

@@ -3,12 +3,14 @@
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
-from prometheus_client import generate_latest
 
 from serving.metrics import Metrics
+from serving.workers import Workers
 
 
 @get("/metrics", summary="Prometheus metrics", media_type="text/plain; version=0.0.4", sync_to_thread=False)
-def prometheus(metrics: NamedDependency[SkipValidation[Metrics]]) -> bytes:
-    """Answers with all series of this app."""
-    return generate_latest(metrics.registry)
+def prometheus(
+    metrics: NamedDependency[SkipValidation[Metrics]], workers: NamedDependency[SkipValidation[Workers]]
+) -> bytes:
+    """Answers with all series of this service."""
+    return metrics.exposition(workers.living())

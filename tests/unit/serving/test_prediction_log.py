@@ -1,0 +1,180 @@
+"""Prevents that an answered row is lost, doubled or torn, whatever happens to the process or the disk."""
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from hypothesis import given, settings, strategies
+
+from serving import prediction_log
+from serving.log_segments import OPEN, demand_whole, sealed
+from serving.prediction_log import CannotRecord, PredictionLog, seal_abandoned
+
+
+def _log(folder: Path, *, sync: float = 60, seal: float = 60, size: int = 2**20) -> PredictionLog:
+    return PredictionLog(folder, sync_seconds=sync, seal_seconds=seal, segment_bytes=size)
+
+
+def _fails(log: PredictionLog) -> bool:
+    return log.failure is not None
+
+
+def _content(folder: Path) -> bytes:
+    for segment in sealed(folder):
+        demand_whole(segment)
+    return b"".join(segment.read_bytes() for segment in sealed(folder))
+
+
+def test_lines_are_with_the_kernel_at_once_and_sealed_at_the_end(tmp_path: Path) -> None:
+    """Prevents that a killed process takes answered rows with it."""
+    log = _log(tmp_path)
+    log.append(b"one\n")
+    log.append(b"two\nthree\n")
+    (open_segment,) = tmp_path.glob(f"*{OPEN}")
+    assert open_segment.read_bytes() == b"one\ntwo\nthree\n"
+    assert sealed(tmp_path) == []
+    log.seal()
+    assert not open_segment.exists()
+    assert _content(tmp_path) == b"one\ntwo\nthree\n"
+
+
+def test_an_empty_log_leaves_no_segment(tmp_path: Path) -> None:
+    """Prevents a file a minute where nobody asks."""
+    log = _log(tmp_path)
+    log.seal()
+    log.look()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_segment_is_sealed_when_it_is_old_or_large(tmp_path: Path) -> None:
+    """Prevents that rows wait for ever for the graph."""
+    old, large = _log(tmp_path / "old", seal=0), _log(tmp_path / "large", size=8)
+    for log in (old, large):
+        log.append(b"12345678\n")
+        log.look()
+        log.append(b"9\n")
+    assert _content(tmp_path / "old") == b"12345678\n"
+    assert _content(tmp_path / "large") == b"12345678\n"
+    large.look()
+    assert len(sealed(tmp_path / "large")) == 1
+
+
+def test_nothing_of_a_write_that_fails_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents half a line before the next row, on a disk that fills up in the middle of it."""
+    log = _log(tmp_path)
+    log.append(b"before\n")
+    write = os.pwrite
+
+    def filling(descriptor: int, data: bytes, offset: int) -> int:
+        if len(data) <= 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data[:5], offset)
+
+    monkeypatch.setattr(os, "pwrite", filling)
+    with pytest.raises(CannotRecord, match="No space left"):
+        log.append(b"123456789\n")
+    assert _fails(log)
+    log.look()
+    assert _fails(log)
+    monkeypatch.undo()
+    log.look()
+    assert not _fails(log)
+    log.append(b"after\n")
+    log.seal()
+    assert _content(tmp_path) == b"before\nafter\n"
+
+
+def test_a_log_that_could_never_be_opened_recovers_by_itself(tmp_path: Path) -> None:
+    """Prevents that a folder which appears late needs a restart."""
+    folder = tmp_path / "file" / "log"
+    (tmp_path / "file").write_text("in the way")
+    log = _log(folder)
+    with pytest.raises(CannotRecord):
+        log.append(b"lost\n")
+    log.look()
+    assert _fails(log)
+    (tmp_path / "file").unlink()
+    log.look()
+    assert not _fails(log)
+    log.append(b"kept\n")
+    log.seal()
+    assert _content(folder) == b"kept\n"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    whole=strategies.lists(strategies.binary(max_size=9).map(bytes.hex), max_size=4), torn=strategies.integers(0, 20)
+)
+def test_what_a_dead_writer_left_is_sealed_up_to_its_last_whole_line(
+    tmp_path_factory: pytest.TempPathFactory, whole: list[str], torn: int
+) -> None:
+    """Prevents that a torn line spoils a segment, and that a whole one is cut off."""
+    folder = tmp_path_factory.mktemp("log")
+    lines = b"".join(f'"{line}"\n'.encode() for line in whole)
+    left = folder / f"20260102T030405000006Z-0123456789abcdef-1{OPEN}"
+    left.write_bytes(lines + b"x" * torn)
+    assert seal_abandoned(folder) == torn
+    assert not left.exists()
+    assert _content(folder) == lines
+
+
+def test_the_segment_of_a_living_writer_is_left_alone(tmp_path: Path) -> None:
+    """Prevents that one worker's start seals what another one is writing."""
+    log = _log(tmp_path)
+    log.append(b"one\n")
+    assert seal_abandoned(tmp_path) == 0
+    log.append(b"two\n")
+    log.seal()
+    assert _content(tmp_path) == b"one\ntwo\n"
+
+
+def test_rows_of_several_threads_are_all_there_and_whole(tmp_path: Path) -> None:
+    """Prevents that a large request in a thread writes into the line of a small one."""
+    log = _log(tmp_path, size=500)
+
+    def write(name: str) -> Callable[[], None]:
+        def writing() -> None:
+            for number in range(200):
+                log.append(f"{name}{number:04}\n".encode() * 3)
+                log.look()
+
+        return writing
+
+    threads = [Thread(target=write(name)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.seal()
+    lines = _content(tmp_path).splitlines()
+    assert sorted(lines) == sorted(
+        f"{name}{number:04}".encode() for name in "abcd" for number in range(200) for _ in "123"
+    )
+    assert len(sealed(tmp_path)) > 1
+
+
+def test_it_syncs_at_the_interval_and_seals_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents that a machine which loses power loses hours."""
+    synced: list[int] = []
+    sync = os.fdatasync
+
+    def counting(descriptor: int) -> None:
+        synced.append(descriptor)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", counting)
+    monkeypatch.setattr(prediction_log, "TICK_SECONDS", 0.01)
+
+    async def live() -> None:
+        log = _log(tmp_path, sync=0.02)
+        async with log.lifespan(None):
+            log.append(b"one\n")
+            await asyncio.sleep(0.3)
+            assert len(synced) >= 2
+
+    asyncio.run(live())
+    assert _content(tmp_path) == b"one\n"
