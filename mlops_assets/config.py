@@ -7,7 +7,7 @@ contract instead.
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops_assets.datasets.contract import FLIGHTS
@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     dagster_port: int = 3000
     code_port: int = 4000
     service_port: int = 8000
+    service_key: SecretStr | None = None
+    """API key of the prediction service with the scopes `read` and `predict`, where it asks for one."""
     reports_port: int = 8001
     mlflow_port: int = 5000
     watch_seconds: float = 19

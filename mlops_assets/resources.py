@@ -12,7 +12,7 @@ from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
-from mlops_assets.adapters.service_client import ServiceClient
+from mlops_assets.adapters.service_client import service_of
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
@@ -94,16 +94,6 @@ class PromoterResource(dg.ConfigurableResource[Promoter]):
         return Promoter(self.ledger, self.registry, self.releases)
 
 
-class ServiceResource(dg.ConfigurableResource[ServiceClient]):
-    """The prediction service, over HTTP."""
-
-    url: str
-
-    def create_resource(self, context: dg.InitResourceContext) -> ServiceClient:  # noqa: ARG002
-        """A client of it."""
-        return ServiceClient(self.url)
-
-
 class ReportsResource(dg.ConfigurableResource["ReportsResource"]):
     """Where Evidently's pages are kept, and where a browser finds them."""
 
@@ -156,7 +146,7 @@ def resources(settings: Settings) -> dict[str, object]:
         "ledger": ledger,
         "approvals": ApprovalsResource(url=settings.ledger_url),
         "promoter": PromoterResource(ledger=ledger, registry=registry, releases=releases),
-        "service": ServiceResource(url=settings.service_url),
+        "service": dg.ResourceDefinition(lambda _: service_of(settings)),
         "reports": ReportsResource(folder=str(settings.reports), url=settings.reports_url),
         "mlflow": mlflow_run.configured(
             {

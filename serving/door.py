@@ -147,8 +147,6 @@ class Door:
     async def _body(self, receive: Receive, size: int) -> bytes | None:
         """The whole body; None where the client is gone. How long it may take: `serving.server`."""
         message = await receive()
-        if message["type"] == "http.request" and not message["more_body"]:
-            return message["body"]
         chunks = []
         arrived = 0
         while message["type"] == "http.request":
@@ -157,7 +155,7 @@ class Door:
             if arrived > size:
                 raise errors.too_large(size)
             if not message["more_body"]:
-                return b"".join(chunks)
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
             message = await receive()
         return None
 

@@ -5,6 +5,7 @@ interval. The format belongs to `serving.log_segments`; what is recorded is deci
 """
 
 import asyncio
+import errno
 import fcntl
 import hashlib
 import logging
@@ -176,7 +177,8 @@ class _Segment:
 
     def probe(self) -> None:
         try:
-            os.pwrite(self._descriptor, PROBE, self._size)
+            if os.pwrite(self._descriptor, PROBE, self._size) < len(PROBE):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.ftruncate(self._descriptor, self._size)
 

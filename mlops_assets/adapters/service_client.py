@@ -5,11 +5,19 @@ from collections.abc import Sequence
 import httpx
 import msgspec
 
+from mlops_assets.config import Settings
 from serving.release import TOLERANCE, Case, Row
 
 
 class ServiceUnavailable(Exception):
     """The service does not answer, or answers with an error; the message says which."""
+
+
+class WorkerStatus(msgspec.Struct, frozen=True):
+    """What one worker of the service serves."""
+
+    pid: int
+    epoch: int | None = None
 
 
 class ServedRelease(msgspec.Struct, frozen=True):
@@ -20,6 +28,16 @@ class ServedRelease(msgspec.Struct, frozen=True):
     epoch: int | None = None
     refused: dict[str, str | int | None] | None = None
     """The release that it would not load, and why."""
+    workers: list[WorkerStatus] = []
+    expected_workers: int = 1
+
+    def serving(self, epoch: int) -> int:
+        """How many workers serve an epoch."""
+        return sum(worker.epoch == epoch for worker in self.workers)
+
+    def all_serve(self, epoch: int) -> bool:
+        """Whether every worker that there should be serves an epoch, and no other one is left."""
+        return len(self.workers) == self.serving(epoch) >= self.expected_workers
 
 
 class _Prediction(msgspec.Struct, frozen=True):
@@ -35,10 +53,11 @@ class _Answer(msgspec.Struct, frozen=True):
 class ServiceClient:
     """A client of the prediction service."""
 
-    def __init__(self, url: str, *, timeout_seconds: float = 5) -> None:
+    def __init__(self, url: str, *, key: str | None = None, timeout_seconds: float = 5) -> None:
         self.url = url
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         # Kept: a new client makes a new TLS context, which was most of a polling sensor's work.
-        self._client = httpx.Client(base_url=url, timeout=timeout_seconds)
+        self._client = httpx.Client(base_url=url, timeout=timeout_seconds, headers=headers)
 
     def served(self) -> ServedRelease:
         """What the service serves now.
@@ -76,3 +95,9 @@ class ServiceClient:
         if answer.is_error:
             raise ServiceUnavailable(f"{method} {path} answered {answer.status_code}: {answer.text[:500]}")
         return answer.content
+
+
+def service_of(settings: Settings, *, timeout_seconds: float = 5) -> ServiceClient:
+    """The service of these settings, asked with their key."""
+    key = settings.service_key.get_secret_value() if settings.service_key else None
+    return ServiceClient(settings.service_url, key=key, timeout_seconds=timeout_seconds)

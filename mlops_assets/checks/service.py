@@ -30,14 +30,18 @@ def judge_service(service: ServiceClient, releases: ReleaseStore) -> tuple[bool,
             return False, "nothing is released yet"
         cases = releases.cases(pointer.model_version)
         served = service.served()
-        if served.epoch != pointer.epoch:
+        workers = f"{served.serving(pointer.epoch)} of {max(served.expected_workers, len(served.workers))} workers"
+        if not served.all_serve(pointer.epoch):
             return False, (
-                f"serves epoch {served.epoch or 'none'}, released is epoch {pointer.epoch} "
-                f"(version {pointer.model_version}); refused: {served.refused}"
+                f"{workers} serve epoch {pointer.epoch}, which is released (version {pointer.model_version}); "
+                f"the one that answered serves epoch {served.epoch or 'none'}; refused: {served.refused}"
             )
         wrong = service.wrong_answers(cases, model_version=pointer.model_version)
     except (ReleaseInvalid, ServiceUnavailable) as error:
         return False, str(error)
     if wrong:
         return False, f"{len(wrong)} of {len(cases)} cases are answered otherwise, first: {wrong[0]}"
-    return True, f"version {pointer.model_version}, epoch {pointer.epoch}: all {len(cases)} cases answered as released"
+    return True, (
+        f"{workers} serve epoch {pointer.epoch} (version {pointer.model_version}): "
+        f"all {len(cases)} cases answered as released"
+    )

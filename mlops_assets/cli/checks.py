@@ -13,7 +13,7 @@ from rich.table import Table
 
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.release_store import ReleaseStore
-from mlops_assets.adapters.service_client import ServiceClient
+from mlops_assets.adapters.service_client import service_of
 from mlops_assets.checks.service import judge_service, service_answers_as_released
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.recovery import prepare
@@ -105,7 +105,7 @@ def _evaluations(
                 break
             if any(evaluation.check_name == "labels_have_come" and not evaluation.passed for evaluation in evaluations):
                 break
-    service, releases = ServiceClient(settings.service_url), ReleaseStore(settings.releases)
+    service, releases = service_of(settings), ReleaseStore(settings.releases)
     until = time.monotonic() + (FOLLOW_SECONDS if releases.pointer() else 0)
     while not (verdict := judge_service(service, releases))[0] and time.monotonic() < until:
         time.sleep(0.2)

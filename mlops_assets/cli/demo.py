@@ -17,7 +17,7 @@ from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.requeue import Requeue
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.release_store import ReleaseStore
-from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
+from mlops_assets.adapters.service_client import ServiceUnavailable, service_of
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.history import WindowHistory, dagster_instance, window_history
 from mlops_assets.cli.stack import Stack, only_stack
@@ -85,7 +85,7 @@ class Replay:
         self._landing = FolderLanding(settings.landing, read_dataset(settings.dataset))
         self._requeue = Requeue(settings.requeued)
         self._ledger = Ledger(settings.ledger_url)
-        self._service = ServiceClient(settings.service_url)
+        self._service = service_of(settings)
 
     def earlier(self, months: tuple[str, ...]) -> list[Line]:
         """The lines of the months that were handled before."""

@@ -15,7 +15,7 @@ from mlops_assets.adapters.landing.landed_window import SourceDown
 from mlops_assets.adapters.landing.requeue import Requeue
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import registry_of
-from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
+from mlops_assets.adapters.service_client import ServiceUnavailable, service_of
 from mlops_assets.adapters.window_records import LATEST
 from mlops_assets.cli import dagster_databases
 from mlops_assets.cli.errors import UserError
@@ -159,7 +159,7 @@ def _candidates_table(candidates: list[dict[str, Any]]) -> Table:
 
 def _service(settings: Settings) -> dict[str, Any]:
     try:
-        served = ServiceClient(settings.service_url, timeout_seconds=2).served()
+        served = service_of(settings, timeout_seconds=2).served()
     except ServiceUnavailable as error:
         return {"ready": False, "model_version": None, "epoch": None, "error": str(error)}
     return {"ready": served.ready, "model_version": served.model_version, "epoch": served.epoch, "error": None}

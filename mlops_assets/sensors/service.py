@@ -6,7 +6,7 @@ import time
 import dagster as dg
 
 from mlops_assets.adapters.release_store import ReleaseStore
-from mlops_assets.adapters.service_client import ServedRelease, ServiceClient, ServiceUnavailable
+from mlops_assets.adapters.service_client import ServedRelease, ServiceClient, ServiceUnavailable, service_of
 from mlops_assets.checks.service import judge_service, service_answers_as_released
 from mlops_assets.config import Settings
 from mlops_assets.sensors.watching import watch
@@ -18,7 +18,7 @@ PREDICTION_SERVICE = dg.AssetKey("prediction_service")
 
 def service_sensor(settings: Settings) -> dg.SensorDefinition:
     """The sensor on the prediction service of these settings."""
-    service = ServiceClient(settings.service_url, timeout_seconds=2)
+    service = service_of(settings, timeout_seconds=2)
     releases = ReleaseStore(settings.releases)
 
     @dg.sensor(
@@ -34,8 +34,9 @@ def service_sensor(settings: Settings) -> dg.SensorDefinition:
             if pointer is None:
                 return None
             served = _served(service)
-            state = json.dumps([served.epoch if served else "down", pointer.epoch])
-            on_its_way = served is not None and served.epoch != pointer.epoch and served.refused is None
+            whole = served is not None and served.all_serve(pointer.epoch)
+            state = json.dumps([[served.epoch, whole] if served else "down", pointer.epoch])
+            on_its_way = served is not None and not whole and served.refused is None
             if on_its_way and releases.seconds_since_pointed(now=time.time()) < FOLLOW_SECONDS:
                 return None
             return None if state == context.cursor else (state, served)

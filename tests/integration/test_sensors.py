@@ -369,7 +369,7 @@ def test_the_service_gets_a_moment_to_follow_a_release_before_it_is_called_wrong
     assert isinstance(result, dg.SensorResult)
     _, check = result.asset_events
     assert isinstance(check, dg.AssetCheckEvaluation)
-    assert "serves epoch none, released is epoch 1" in str(check.description)
+    assert "0 of 1 workers serve epoch 1, which is released" in str(check.description)
 
 
 @contextmanager
