@@ -6,6 +6,7 @@ from litestar.di import Provide
 from serving.errors import problem_details
 from serving.metrics import Metrics
 from serving.routes.health import live, ready
+from serving.routes.inference import infer, model_metadata, model_ready, server_metadata
 from serving.routes.invocations import invocations, ping, version
 from serving.routes.metrics import prometheus
 from serving.routes.model import model
@@ -20,8 +21,10 @@ def create_app(settings: Settings) -> Litestar:
     """An app with a state, metrics and a watcher of its own."""
     serving = Serving()
     metrics = Metrics()
+    mlflow = [invocations, ping, version]
+    open_inference = [server_metadata, model_metadata, model_ready, infer]
     return Litestar(
-        route_handlers=[predict, invocations, ping, version, model, live, ready, prometheus, assets()],
+        route_handlers=[predict, *mlflow, *open_inference, model, live, ready, prometheus, assets()],
         dependencies={
             "serving": Provide(lambda: serving, sync_to_thread=False),
             "metrics": Provide(lambda: metrics, sync_to_thread=False),
