@@ -6,7 +6,7 @@ as it judges any other row.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -68,16 +68,17 @@ class Question:
     binary: bool
 
 
-def question_of(body: bytes, header_length: str | None, features: Sequence[Feature]) -> Question:
+def question_of(body: bytes, header_length: str | None, manifest: Manifest) -> Question:
     """The rows of a body and how to answer them.
 
     Args:
         body: JSON, and after it the bytes of those inputs that have a `binary_data_size`.
         header_length: What `HEADER_LENGTH` says, None where a client did not send it.
-        features: Of the served model; NaN and an empty text are null where a feature can be null.
+        manifest: Of the served model: the inputs that it takes; NaN and an empty text are null where one can be null.
 
     Raises:
-        RowsInvalid: it is no request of the protocol, or its sizes and shapes do not fit each other.
+        RowsInvalid: it is no request of the protocol, its sizes and shapes do not fit each other, or an input is none
+            of the model's.
     """
     header, parts = _parted(body, header_length)
     try:
@@ -85,7 +86,7 @@ def question_of(body: bytes, header_length: str | None, features: Sequence[Featu
     except msgspec.ValidationError as error:
         raise RowsInvalid(str(error)) from None
     binary = _is_binary(request)
-    columns = _columns(request.inputs, parts, {feature.name: feature for feature in features})
+    columns = _columns(request.inputs, parts, manifest)
     records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return Question(records, request.id, binary)
 
@@ -124,12 +125,17 @@ def _parted(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     return body[: int(header_length)], body[int(header_length) :]
 
 
-def _columns(inputs: Sequence[Tensor], parts: bytes, features: Mapping[str, Feature]) -> dict[str, Values]:
+def _columns(inputs: Sequence[Tensor], parts: bytes, manifest: Manifest) -> dict[str, Values]:
+    features = {feature.name: feature for feature in manifest.features}
+    beside = {*manifest.context, manifest.row_id}
     columns: dict[str, Values] = {}
     first = None
     begin = 0
     for at, tensor in enumerate(inputs):
         path = f"$.inputs[{at}]"
+        if tensor.name not in features and tensor.name not in beside:
+            # Not left to the rows: 10 MB of inputs that nobody asked for would be 400 MB of them.
+            raise RowsInvalid(f"{path}.name: the model has no input {tensor.name!r}")
         if tensor.name in columns:
             raise RowsInvalid(f"{path}.name: names {tensor.name!r} twice")
         if tensor.binary_size is None:

@@ -80,7 +80,7 @@ async def infer(
 
     def predict(body: bytes) -> list[float]:
         nonlocal question
-        question = question_of(body, request.headers.get(HEADER_LENGTH), slot.manifest.features)
+        question = question_of(body, request.headers.get(HEADER_LENGTH), slot.manifest)
         return slot.predict_records(question.records)
 
     probabilities = await answered(slot, metrics, body, predict)
