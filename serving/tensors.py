@@ -130,7 +130,7 @@ def _texts(part: bytes, rows: int, path: str) -> Values:
     for row in range(rows):
         first = begin + LENGTH_BYTES
         end = first + int.from_bytes(part[begin:first], "little")
-        if max(first, end) > len(part):
+        if end > len(part):
             raise RowsInvalid(f"{path}.parameters.binary_data_size: the bytes end within value {row} of {rows}")
         try:
             texts.append(part[first:end].decode())
