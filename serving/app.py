@@ -12,6 +12,7 @@ from serving.metrics import Metrics
 from serving.prediction_log import PredictionLog
 from serving.routes.feedback import feedback
 from serving.routes.health import live, ready
+from serving.routes.inference import infer, model_metadata, model_ready, server_metadata
 from serving.routes.invocations import invocations, ping, version
 from serving.routes.metrics import prometheus
 from serving.routes.model import model
@@ -35,8 +36,10 @@ def create_app(settings: Settings) -> Door:
     answering = Answering(settings, metrics, log)
     workers = Workers(settings, serving, log.writer)
     watcher = Watcher(settings, serving, access, metrics)
+    mlflow = [invocations, ping, version]
+    open_inference = [server_metadata, model_metadata, model_ready, infer]
     litestar = Litestar(
-        route_handlers=[feedback, invocations, ping, version, model, live, ready, prometheus, assets()],
+        route_handlers=[feedback, *mlflow, *open_inference, model, live, ready, prometheus, assets()],
         dependencies={
             "serving": _given(serving),
             "metrics": _given(metrics),

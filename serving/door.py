@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
 
 from serving import errors
@@ -74,7 +73,7 @@ class Door:
             await self.litestar(scope, receive, counted)
             return
         if self.active >= self.settings.max_requests:
-            await errors.send(errors.full(), counted)
+            await errors.send(errors.full(), path, counted)
             return
         self.active += 1
         size = 0
@@ -95,10 +94,10 @@ class Door:
             else:
                 scope["path_template"] = path
                 await direct(scope, receive, counted)
-        except ProblemDetailsException as problem:
-            await errors.send(problem, counted)
+        except errors.ServiceProblem as problem:
+            await errors.send(problem, path, counted)
         except Exception as error:
-            await errors.send(errors.unexpected(error), counted)
+            await errors.send(errors.unexpected(error), path, counted)
         finally:
             self.active -= 1
             self.buffered -= size
@@ -133,7 +132,7 @@ class Door:
     def _demand_room(self, headers: Mapping[bytes, bytes]) -> int:
         """Bytes to count as buffered: what the client says that it sends, or the most that it may."""
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise errors.encoded(headers[b"content-encoding"].decode("latin-1"))
+            raise errors.compressed(headers[b"content-encoding"].decode("latin-1"))
         limit = self.settings.max_body_bytes
         declared = headers.get(b"content-length")
         size = int(declared) if declared is not None else limit

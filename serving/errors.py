@@ -7,12 +7,15 @@ import logging
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
+from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 from litestar.types import Send
+from msgspec import UNSET
 
 from serving.keys import Scope
 from serving.schemas import Problem
@@ -20,95 +23,132 @@ from serving.schemas import Problem
 logger = logging.getLogger(__name__)
 
 
-def no_model() -> ProblemDetailsException:
+PROBLEM = "application/problem+json"
+INFERENCE_PROTOCOL = "/v2"
+"""Where the Open Inference Protocol's paths begin, unknown ones too."""
+
+
+class ServiceProblem(ProblemDetailsException):
+    """A problem that says its detail once more as `error` to clients that look for it there."""
+
+    def content(self, path: str) -> Problem:
+        """What a request for a path is answered."""
+        answers_inference = f"{path}/".startswith(f"{INFERENCE_PROTOCOL}/")
+        return Problem(
+            type=self.type_ or "about:blank",
+            title=self.title or "",
+            status=self.status_code,
+            detail=self.detail,
+            error=self.detail if answers_inference else UNSET,
+        )
+
+    def to_response(self, request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+        """The same, where Litestar answers."""
+        content = msgspec.to_builtins(self.content(request.scope["path"]))
+        return Response(content, status_code=self.status_code, headers=self.headers, media_type=PROBLEM)
+
+
+def no_model() -> ServiceProblem:
     """Nothing is served yet; the watcher may change that at any moment."""
     detail = "no release is loaded; see /model for a refused one"
     return _problem(503, "no-model", "No model is served yet", detail, {"Retry-After": "1"})
 
 
-def not_json(content_type: str) -> ProblemDetailsException:
+def not_json(content_type: str) -> ServiceProblem:
     """The body is not declared as JSON."""
     return _problem(415, "not-json", "The body must be application/json", f"content type is {content_type!r}", {})
 
 
-def not_scorable(content_type: str) -> ProblemDetailsException:
+def not_scorable(content_type: str) -> ServiceProblem:
     """The body is declared as neither JSON nor CSV."""
     title = "The body must be application/json or text/csv"
     return _problem(415, "not-scorable", title, f"content type is {content_type!r}", {})
 
 
-def cannot_record(reason: str) -> ProblemDetailsException:
+def cannot_record(reason: str) -> ServiceProblem:
     """The rows would be answered, and no record of it be kept."""
     logger.debug("not recorded: %s", reason)
     detail = "the prediction log cannot be written, so the rows are not answered; see the service's log"
     return _problem(503, "cannot-record", "The answer cannot be recorded", detail, {"Retry-After": "1"})
 
 
-def full() -> ProblemDetailsException:
+def full() -> ServiceProblem:
     """More requests are under way than the service takes on."""
     detail = "too many requests are under way; ask again"
     return _problem(503, "full", "The service is full", detail, {"Retry-After": "1"})
 
 
-def too_many(seconds: float) -> ProblemDetailsException:
+def too_many(seconds: float) -> ServiceProblem:
     """This caller asks more often than it may."""
     headers = {"Retry-After": str(max(1, math.ceil(seconds)))}
     return _problem(429, "too-many-requests", "Too many requests", "this caller asks more often than it may", headers)
 
 
-def misnamed(host: str) -> ProblemDetailsException:
+def misnamed(host: str) -> ServiceProblem:
     """The request is for another host."""
     detail = f"no host {host[:100]!r} is served here; SERVING_ALLOWED_HOSTS names those that are"
     return _problem(400, "misnamed", "The service has another name", detail, {})
 
 
-def unauthorized() -> ProblemDetailsException:
+def unauthorized() -> ServiceProblem:
     """There is no key, or none that lives."""
     detail = "send a live key: `Authorization: Bearer <key>`"
     return _problem(401, "unauthorized", "A key is needed", detail, {"WWW-Authenticate": "Bearer"})
 
 
-def forbidden(scope: Scope) -> ProblemDetailsException:
+def forbidden(scope: Scope) -> ServiceProblem:
     """The key is for other things."""
     return _problem(403, "forbidden", "The key does not allow it", f"the key needs the scope {scope!r}", {})
 
 
-def encoded(encoding: str) -> ProblemDetailsException:
-    """The body is compressed, which is not undone here: how large it becomes is not seen before."""
+def compressed(encoding: str) -> ServiceProblem:
+    """The body would have to be unpacked, and how large it becomes is not seen before."""
     detail = f"content encoding is {encoding[:100]!r}; send it as it is"
-    return _problem(415, "encoded", "The body must not be compressed", detail, {})
+    return _problem(415, "compressed", "The body must not be compressed", detail, {})
 
 
-def too_large(limit: int) -> ProblemDetailsException:
+def not_tensors(content_type: str) -> ServiceProblem:
+    """The body is declared as neither JSON nor bytes."""
+    title = "The body must be application/json or application/octet-stream"
+    return _problem(415, "not-tensors", title, f"content type is {content_type!r}", {})
+
+
+def not_served(asked: str, served: str, headers: Mapping[str, str]) -> ServiceProblem:
+    """Another model or version is asked for than the one that is served."""
+    detail = f"{asked} is not served; {served} is"
+    return _problem(404, "not-served", "No such model is served", detail, headers)
+
+
+def too_large(limit: int) -> ServiceProblem:
     """The body has more bytes than are taken."""
     return _problem(413, "too-large", "The body is too large", f"at most {limit} bytes are taken", {})
 
 
-def method_not_allowed(allowed: str) -> ProblemDetailsException:
+def method_not_allowed(allowed: str) -> ServiceProblem:
     """The route takes another method."""
     return _problem(405, "method-not-allowed", "Method Not Allowed", f"the method is {allowed}", {"Allow": allowed})
 
 
-def rows_invalid(error: Exception, headers: Mapping[str, str]) -> ProblemDetailsException:
+def rows_invalid(error: Exception, headers: Mapping[str, str]) -> ServiceProblem:
     """The body is not rows of the served model."""
     return _problem(400, "rows-invalid", "The body is not rows of the served model", str(error), headers)
 
 
-def labels_invalid(error: Exception) -> ProblemDetailsException:
+def labels_invalid(error: Exception) -> ServiceProblem:
     """The body is not labels."""
     return _problem(400, "labels-invalid", "The body is not labels", str(error), {})
 
 
-def prediction_failed(error: Exception, headers: Mapping[str, str]) -> ProblemDetailsException:
+def prediction_failed(error: Exception, headers: Mapping[str, str]) -> ServiceProblem:
     """The model gave no usable answer to valid rows."""
     logger.error("prediction failed: %s", error)
     return _problem(500, "prediction-failed", "The model gave no usable answer", str(error), headers)
 
 
-def unexpected(error: Exception) -> ProblemDetailsException:
+def unexpected(error: Exception) -> ServiceProblem:
     """A fault of the service's own, of which the client is told nothing."""
     logger.error("unexpected error", exc_info=error)
-    return ProblemDetailsException(
+    return ServiceProblem(
         status_code=500,
         type_="about:blank",
         title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
@@ -116,12 +156,11 @@ def unexpected(error: Exception) -> ProblemDetailsException:
     )
 
 
-async def send(problem: ProblemDetailsException, send: Send) -> None:
+async def send(problem: ServiceProblem, path: str, send: Send) -> None:
     """Answers with a problem where Litestar does not."""
-    known = Problem(problem.type_ or "about:blank", problem.title or "", problem.status_code, problem.detail)
-    body = msgspec.json.encode(known)
+    body = msgspec.json.encode(problem.content(path))
     headers = {
-        "content-type": "application/problem+json",
+        "content-type": PROBLEM,
         "content-length": str(len(body)),
         **(problem.headers or {}),
     }
@@ -137,9 +176,7 @@ def problem_details() -> ProblemDetailsPlugin:
 
 def problem_answer(description: str) -> ResponseSpec:
     """The OpenAPI entry of an error."""
-    return ResponseSpec(
-        Problem, description=description, media_type="application/problem+json", generate_examples=False
-    )
+    return ResponseSpec(Problem, description=description, media_type=PROBLEM, generate_examples=False)
 
 
 PROBLEMS = {
@@ -150,16 +187,16 @@ PROBLEMS = {
 """What every door to the model may answer instead, for the OpenAPI page."""
 
 
-def _problem(status: int, name: str, title: str, detail: str, headers: Mapping[str, str]) -> ProblemDetailsException:
-    return ProblemDetailsException(
+def _problem(status: int, name: str, title: str, detail: str, headers: Mapping[str, str]) -> ServiceProblem:
+    return ServiceProblem(
         status_code=status, type_=f"urn:problem-type:{name}", title=title, detail=detail, headers=dict(headers)
     )
 
 
-def _of(error: Exception) -> ProblemDetailsException:
+def _of(error: Exception) -> ServiceProblem:
     if not isinstance(error, HTTPException):
         return unexpected(error)
-    return ProblemDetailsException(
+    return ServiceProblem(
         status_code=error.status_code,
         type_="about:blank",
         title=HTTPStatus(error.status_code).phrase,

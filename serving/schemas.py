@@ -38,6 +38,58 @@ class Scores(msgspec.Struct, frozen=True):
     predictions: list[list[float]]
 
 
+class InferenceOutput(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One tensor of the Open Inference Protocol's answer: its data, or how many bytes after the JSON they are."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, int] | None = None
+    data: list[float] | None = None
+
+
+class InferenceAnswer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The Open Inference Protocol's answer; `id` is the request's."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[InferenceOutput]
+
+
+class TensorMetadata(msgspec.Struct, frozen=True):
+    """A tensor that the model takes or gives; -1 in its shape is the number of rows."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """The served model, as the Open Inference Protocol describes one."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class ServerMetadata(msgspec.Struct, frozen=True):
+    """The service, as the Open Inference Protocol describes one."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class ModelReady(msgspec.Struct, frozen=True):
+    """The model that was asked for answers."""
+
+    name: str
+    ready: bool
+
+
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """The release that the pointer names and the service does not serve; an unreadable pointer names none."""
 
@@ -92,9 +144,10 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """An error, as RFC 9457 has it."""
+    """An error, as RFC 9457 has it; `error` is the detail again, for clients of the Open Inference Protocol."""
 
     type: str
     title: str
     status: int
     detail: str
+    error: str | msgspec.UnsetType = msgspec.UNSET

@@ -6,10 +6,10 @@ here as it judges any other row.
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from typing import Any
 
+from serving.foreign_values import as_typed, json_of
 from serving.release import Feature
 from serving.rows import RowsInvalid
 from serving.schemas import Scores
@@ -26,11 +26,7 @@ def records_of_json(body: bytes, features: Sequence[Feature]) -> list[Record]:
     Raises:
         RowsInvalid: it is not JSON, or of none of the protocol's forms.
     """
-    try:
-        # Not msgspec: MLflow's client writes NaN, which is no JSON.
-        read = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RowsInvalid(f"the body is not JSON: {error}") from None
+    read = json_of(body)
     given = [key for key in KEYS if isinstance(read, dict) and key in read]
     if len(given) != 1:
         raise RowsInvalid(f"the body is an object with one of {', '.join(KEYS)}")
@@ -43,7 +39,7 @@ def records_of_json(body: bytes, features: Sequence[Feature]) -> list[Record]:
     value = read[key]
     records = _split(value) if key == "dataframe_split" else _listed(value, key, names)
     by_name = {feature.name: feature for feature in features}
-    return [{name: _as_typed(cell, by_name.get(name)) for name, cell in record.items()} for record in records]
+    return [{name: as_typed(cell, by_name.get(name)) for name, cell in record.items()} for record in records]
 
 
 def records_of_csv(body: bytes, features: Sequence[Feature]) -> list[Record]:
@@ -103,16 +99,6 @@ def _demand_names(names: Sequence[str], where: str) -> None:
         raise RowsInvalid(f"{where}: names {twice[0]!r} twice")
 
 
-def _as_typed(value: Any, feature: Feature | None) -> Any:  # noqa: ANN401 -- whatever JSON holds
-    """Undoes what pandas does to a column with nulls: NaN for null, and 3.0 for 3."""
-    if isinstance(value, float):
-        if value != value:  # NaN is the one value unlike itself
-            return None
-        if feature is not None and feature.type == "integer" and value.is_integer():
-            return int(value)
-    return value
-
-
 def _of_text(cell: str, feature: Feature | None) -> Any:  # noqa: ANN401 -- a value of any feature
     """A cell as its feature's type; what is none stays a text, which `serving.rows` refuses with its path."""
     if feature is None or feature.type == "category":
@@ -126,7 +112,7 @@ def _of_text(cell: str, feature: Feature | None) -> Any:  # noqa: ANN401 -- a va
         number = float(text)
     except ValueError:
         return cell
-    return _as_typed(number, feature)
+    return as_typed(number, feature)
 
 
 def answer_of(probabilities: Sequence[float]) -> Scores:

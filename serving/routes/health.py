@@ -1,4 +1,7 @@
-"""`GET /health/live` and `GET /health/ready`: the process answers; a model answers."""
+"""`GET /health/live` and `GET /health/ready`: the process answers; a model answers.
+
+Under `/v2` they are the Open Inference Protocol's.
+"""
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -10,14 +13,14 @@ from serving.schemas import Live, Ready
 from serving.state import Serving
 
 
-@get("/health/live", summary="The process answers", sync_to_thread=False)
+@get(["/health/live", "/v2/health/live"], summary="The process answers", sync_to_thread=False)
 def live() -> Live:
     """Says nothing about the model: a restart would not bring one."""
     return Live(live=True)
 
 
 @get(
-    "/health/ready",
+    ["/health/ready", "/v2/health/ready"],
     summary="A model answers",
     responses={503: problem_answer("No model is served yet, or its answers cannot be recorded")},
     sync_to_thread=False,

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from serving.release import MODEL
@@ -173,3 +174,61 @@ def test_mlflows_own_client_is_answered(start: Start, releases: Path) -> None:
     answered = client.invoke(pd.DataFrame(rows)).get_predictions()
     assert answered[1].tolist() == pytest.approx([probability(row, 1) for row in rows], abs=1e-6)
     assert client.get_version() == "3"
+
+
+@pytest.fixture
+def triton(start: Start, releases: Path) -> Iterator[Any]:
+    """Triton's own client of a service that serves version 1."""
+    from tritonclient.http import InferenceServerClient
+
+    publish(releases, 1)
+    address = start().client.base_url
+    with InferenceServerClient(f"{address.host}:{address.port}") as client:
+        yield client
+
+
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_tritons_own_client_is_answered(triton: Any, as_bytes: bool) -> None:  # noqa: ANN401 -- it has no types
+    """Whoever asked Triton or KServe changes the address and nothing else: in bytes, in JSON, and in both."""
+    from tritonclient.http import InferInput, InferRequestedOutput
+
+    rows = [ROW, {**ROW, "dep delay": None}, {**ROW, "carrier": None}]
+    columns = {
+        "dep delay": np.array([12.5, np.nan, 12.5], "f4"),
+        "hour": np.array([[7], [7], [7]]),
+        "carrier": np.array(["B6", "B6", ""], "O"),
+    }
+    declared = {tensor["name"]: tensor["datatype"] for tensor in triton.get_model_metadata("flights")["inputs"]}
+    inputs = [InferInput(name, column.shape, declared[name]) for name, column in columns.items()]
+    outputs = [InferRequestedOutput("probability", binary_data=as_bytes)]
+    for mixed in (False, True):
+        for position, (tensor, column) in enumerate(zip(inputs, columns.values(), strict=True)):
+            tensor.set_data_from_numpy(column, binary_data=as_bytes != (mixed and position == 1))
+        for asked in (outputs, None):
+            answer = triton.infer("flights", inputs, model_version="1", outputs=asked, request_id="7")
+            assert answer.as_numpy("probability") == pytest.approx([probability(row, 1) for row in rows], abs=1e-6)
+            assert (answer.get_response()["id"], answer.get_response()["model_version"]) == ("7", "1")
+
+
+def test_tritons_own_client_sees_what_is_ready_and_reads_the_errors(triton: Any) -> None:  # noqa: ANN401 -- as above
+    """Prevents that it fails at the answer where it should tell what is wrong."""
+    from tritonclient.http import InferInput
+    from tritonclient.utils import InferenceServerException
+
+    assert triton.is_server_live()
+    assert triton.is_server_ready()
+    assert triton.is_model_ready("flights")
+    assert triton.is_model_ready("flights", "1")
+    assert not triton.is_model_ready("flights", "2")
+    assert triton.get_server_metadata()["extensions"] == ["binary_tensor_data"]
+    hour = InferInput("hour", [1], "INT64").set_data_from_numpy(np.array([24]))
+    with pytest.raises(InferenceServerException, match=r"^\[400\] Expected `int` <= 23 - at `\$\[0\]\.hour`$"):
+        triton.infer("flights", [hour])
+    with pytest.raises(
+        InferenceServerException, match=r"^\[404\] model 'planes' is not served; model 'flights' .* is$"
+    ):
+        triton.infer("planes", [hour])
+    with pytest.raises(InferenceServerException, match=r"^\[415\] content encoding is 'gzip'$"):
+        triton.infer("flights", [hour], request_compression_algorithm="gzip")
+    with pytest.raises(InferenceServerException, match=r"^\[404\] Not Found$"):
+        triton.get_model_config("flights")
