@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-unit test-integration test-end-to-end check checks picture lock clean bench-%
+.PHONY: help setup demo up test test-unit test-integration test-end-to-end soak check checks picture lock clean bench-%
 
 ARGS ?=
 VENV := .venv
@@ -34,6 +34,9 @@ test-integration: $(INSTALLED) ## Run the graph in process on small windows
 
 test-end-to-end: $(INSTALLED) ## Run the real servers on loopback
 	$(BIN)/pytest tests/end_to_end $(ARGS)
+
+soak: $(INSTALLED) ## Run the long forms of the tests of load and faults (half an hour)
+	$(BIN)/pytest -m soak $(ARGS)
 
 check: $(INSTALLED) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

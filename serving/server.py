@@ -102,7 +102,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         transport = self.transport
         if transport.is_closing() and not transport.get_write_buffer_size():
             return
-        since = self._reading_since
+        # A client that sent the next request before it was answered waits for us.
+        since = None if self.pipeline else self._reading_since
         if since is not None and monotonic() - since >= self.read_seconds:
             # Where an answer was begun, as with a body that is refused while it arrives, nothing can be added to it.
             if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
