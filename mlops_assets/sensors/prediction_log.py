@@ -21,12 +21,12 @@ def prediction_log_sensor(settings: Settings) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Has the sealed segments of the prediction log gathered.",
     )
-    def sense(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         waiting = len(sealed(settings.prediction_log))
         if not waiting:
             return dg.SkipReason("no sealed segment waits")
         if under_way(context.instance, prediction_log_job.name):
             return dg.SkipReason(f"{waiting} sealed segments wait for the gathering that is under way")
-        return dg.RunRequest()
+        return dg.SensorResult(run_requests=[dg.RunRequest()])
 
     return sense
