@@ -53,9 +53,7 @@ def log_rules(dataset: Dataset) -> list[LogRule]:
     rules = [LogRule(f"{dataset.row_id}: answered before", "_nth > 1"), LogRule(HASH_ALONE, "_features IS NULL")]
     required = [dataset.split_by, *([dataset.entity_key] if dataset.entity_key else [])]
     rules += [
-        LogRule(f"{column}: missing", f"{_text_of(dataset, column)} IS NULL")
-        for column in dict.fromkeys(required)
-        if column != dataset.row_id
+        LogRule(f"{column}: missing", f"{_text_of(dataset, column)} IS NULL") for column in dict.fromkeys(required)
     ]
     for at, (name, feature) in enumerate(dataset.features.items(), start=1):
         rules += _feature_rules(name, feature, f"_features[{at}]")

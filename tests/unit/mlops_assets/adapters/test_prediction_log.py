@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import duckdb
@@ -199,3 +200,15 @@ def test_any_order_of_segments_gatherings_and_deaths_loses_no_record_and_doubles
         assert len(log.broken()) == broken
         assert sealed(log.log) == []
         assert [path.name for path in log.folder.glob(".*")] == [".lock"], "nothing half done stays"
+
+
+def test_who_reads_what_is_gathered_is_waited_for(log: PredictionLog) -> None:
+    """Prevents a gathering in the loop from clearing away what a command is working on."""
+    seal(log.log, [answer("a")])
+    other = Thread(target=log.gather, kwargs={"now": NOW})
+    with log.held():
+        other.start()
+        other.join(timeout=0.3)
+        assert (other.is_alive(), ids_of(log)) == (True, [])
+    other.join(timeout=10)
+    assert ids_of(log) == ["a"]
