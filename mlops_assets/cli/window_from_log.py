@@ -42,9 +42,9 @@ def window_from_log(
             highlight=False,
         )
     if broken := log.broken():
-        console.print(f"{len(broken)} broken segments lie in {log.log / BROKEN}, and no row of them is counted:")
-        for segment, reason in broken.items():
-            console.print(f"  {segment}: {reason}", soft_wrap=True, highlight=False)
+        lines = [f"{len(broken)} broken segments lie in {log.log / BROKEN}, and no row of them is counted:"]
+        for line in [*lines, *(f"  {reason}" for reason in broken.values())]:
+            console.print(line, soft_wrap=True, highlight=False)
     made = land_period(log, landing, period, window=name, replace=replace)
     _show(made, console)
 
