@@ -7,11 +7,12 @@ contract instead.
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, PositiveFloat, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops_assets.datasets.contract import FLIGHTS
 from mlops_assets.domain.location import absolute_location, masked
+from mlops_assets.domain.log_period import Length
 
 LOOPBACK = "127.0.0.1"
 
@@ -39,6 +40,10 @@ class Settings(BaseSettings):
 
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     """MLflow server; a SQLite database under `home` where none is given."""
+    log_keep_days: PositiveFloat | None = None
+    """Gathered answers and labels that are older than this are removed; all are kept where no number is given."""
+    log_period: Length = "day"
+    """What a window of answered traffic is: each whole `day`, `week` (from Monday) or `month`, in UTC."""
     dagster_port: int = 3000
     code_port: int = 4000
     service_port: int = 8000
@@ -96,6 +101,16 @@ class Settings(BaseSettings):
     def releases(self) -> Path:
         """The release bundles and the pointer."""
         return self.state / "releases"
+
+    @property
+    def prediction_log(self) -> Path:
+        """Where the service writes what it answered, and what came true of it."""
+        return self.state / "serving" / "log"
+
+    @property
+    def gathered_log(self) -> Path:
+        """The same as Parquet, gathered."""
+        return self.state / "prediction_log"
 
     @property
     def ledger_url(self) -> str:

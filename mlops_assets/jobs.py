@@ -29,3 +29,15 @@ promotion_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="What a person approved becomes production.",
 )
+prediction_log_job = dg.define_asset_job(
+    "prediction_log_job",
+    selection=dg.AssetSelection.assets("prediction_log"),
+    executor_def=dg.in_process_executor,
+    description="What the service answered, and what came true of it, is gathered.",
+)
+prediction_window_job = dg.define_asset_job(
+    "prediction_window_job",
+    selection=dg.AssetSelection.assets("prediction_log", "prediction_window"),
+    executor_def=dg.in_process_executor,
+    description="What was answered in a period lands as a window.",
+)

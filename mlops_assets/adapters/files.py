@@ -19,7 +19,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -38,18 +38,19 @@ def folder_in_one_piece(target: Path, *, is_whole: Callable[[Path], bool] = Path
         for path in beside.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        _sync_folder(beside)
+        sync_folder(beside)
         if target.exists() and not is_whole(target):
             target.rename(aside)
         if not target.exists():
             beside.rename(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Has the names in a folder on the disk, as `fsync` has a file's bytes there."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import SourceDown, SourceInvalid
+from mlops_assets.adapters.prediction_log import LogUnreadable
 from mlops_assets.adapters.service_client import ServiceUnavailable
 from mlops_assets.adapters.window_records import RecordInvalid
 from mlops_assets.cli.errors import UserError
@@ -20,6 +21,8 @@ from mlops_assets.cli.state import demand_own_state, demand_state
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
 from mlops_assets.datasets.flights import WINDOWS
+from mlops_assets.domain.log_period import PeriodInvalid
+from mlops_assets.domain.prediction_log import LogUnfit
 from mlops_assets.domain.windows import WindowNameInvalid, WindowUnfit
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A closed MLOps loop for tabular classification.")
@@ -147,15 +150,24 @@ def window_add(
     source: SourceOption = None,
 ) -> None:
     """Land a window, or its late labels (<window>.labels.csv): copied, and renamed into place."""
+    typer.echo(f"landed {_landing_folder(settings_of(dataset, source)).add(path, window, replace=replace)}")
+
+
+@window_app.command("from-log")
+def window_from_log(
+    since: Annotated[str | None, typer.Option(help="A date or RFC 3339, UTC; else the last whole day.")] = None,
+    until: Annotated[str | None, typer.Option(help="The same, not included; else the end of the last day.")] = None,
+    name: Annotated[str | None, typer.Option(help="The window's name, where it is not to be the period's.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Make it anew, as when labels came since.")] = False,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+) -> None:
+    """Land what the service answered in a period, with the labels that have come, as a window."""
+    from mlops_assets.cli.window_from_log import window_from_log
+
     settings = settings_of(dataset, source)
-    landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
-    if not isinstance(landing, FolderLanding):
-        raise UserError(f"windows land in {settings.shown_location}: put it there with that place's own tools")
-    if settings.source is None:
-        demand_own_state(settings)
-    elif not landing.folder.is_dir():
-        raise UserError(f"windows land in {landing.folder}, which is not there: mount or make it")
-    typer.echo(f"landed {landing.add(path, window, replace=replace)}")
+    landing = _landing_folder(settings)
+    window_from_log(settings, console(), landing, since=since, until=until, name=name, replace=replace)
 
 
 @window_app.command("remove")
@@ -204,6 +216,17 @@ def quarantine_requeue(
     requeue(settings_of(dataset, source), console(), window)
 
 
+def _landing_folder(settings: Settings) -> FolderLanding:
+    landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+    if not isinstance(landing, FolderLanding):
+        raise UserError(f"windows land in {settings.shown_location}: put it there with that place's own tools")
+    if settings.source is None:
+        demand_own_state(settings)
+    elif not landing.folder.is_dir():
+        raise UserError(f"windows land in {landing.folder}, which is not there: mount or make it")
+    return landing
+
+
 def main() -> None:
     """Runs a command; what a user can mend is said in a sentence."""
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it tells of each table that it makes
@@ -214,6 +237,9 @@ def main() -> None:
         DatasetInvalid,
         WindowNameInvalid,
         WindowUnfit,
+        PeriodInvalid,
+        LogUnfit,
+        LogUnreadable,
         ServiceUnavailable,
         SourceDown,
         SourceInvalid,
