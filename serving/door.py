@@ -63,8 +63,12 @@ class Door:
             await self.litestar(scope, receive, send)
             return
 
+        started = False
+
         async def counted(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 self.metrics.count_answer(scope.get("path_template"), message["status"])
             await send(message)
 
@@ -97,6 +101,8 @@ class Door:
         except errors.ServiceProblem as problem:
             await errors.send(problem, path, counted)
         except Exception as error:
+            if started:  # too late for another answer; the connection is closed
+                raise
             await errors.send(errors.unexpected(error), path, counted)
         finally:
             self.active -= 1

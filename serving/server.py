@@ -40,7 +40,9 @@ class JoinedWrites:
         self._head = b""
 
     def write(self, data: bytes) -> None:
-        """Keeps a head until what follows it; writes all else."""
+        """Keeps a head until what follows it; writes all else, unless the connection was given up meanwhile."""
+        if self._transport.is_closing():
+            return
         if not self._head and data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
             self._head = data
             return
@@ -49,9 +51,9 @@ class JoinedWrites:
 
     def flush(self) -> None:
         """Writes a head that nothing follows, as of an answer to HEAD."""
-        if self._head:
+        if self._head and not self._transport.is_closing():
             self._transport.write(self._head)
-            self._head = b""
+        self._head = b""
 
     def close(self) -> None:
         """Closes after what was kept."""
