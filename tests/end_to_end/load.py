@@ -91,6 +91,28 @@ class Load:
         """Asks until `done`."""
         await asyncio.gather(*(self._client(sent, pause) for _ in range(clients)))
 
+    async def run_at(self, rate: float, seconds: float, sent: bytes) -> None:
+        """Asks so many times a second, whether or not it was answered before; no slow answer puts a question off."""
+        free: list[Connection] = []
+        asking: set[asyncio.Task[None]] = set()
+        began = monotonic()
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, began + number / rate - monotonic()))
+            connection = free.pop() if free else Connection(self.port)
+            task = asyncio.create_task(self._ask(connection, sent, free))
+            asking.add(task)
+            task.add_done_callback(asking.discard)
+        await asyncio.gather(*asking)
+        for connection in free:
+            connection.close()
+
+    async def _ask(self, connection: Connection, sent: bytes, free: list[Connection]) -> None:
+        try:
+            self.answers.append(await connection.ask(sent))
+            free.append(connection)
+        except (OSError, asyncio.IncompleteReadError) as failure:
+            self.failures.append(failure)
+
     async def _client(self, sent: Callable[[], bytes], pause: float) -> None:
         connection = Connection(self.port)
         while not self.done.is_set():
