@@ -5,9 +5,12 @@ WORKDIR /app
 COPY deploy/serving.lock .
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r serving.lock
 COPY serving serving
+RUN install -d -o nobody /state
+VOLUME /state
 USER nobody
 # Inside the container only; compose publishes the port on the host's loopback.
-ENV SERVING_HOST=0.0.0.0 SERVING_PORT=8000 SERVING_RELEASES=/releases
+ENV SERVING_HOST=0.0.0.0 SERVING_PORT=8000 SERVING_RELEASES=/releases SERVING_STATE=/state \
+    SERVING_KEYS=/run/secrets/keys.json
 EXPOSE 8000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=2)"]
