@@ -37,6 +37,17 @@ class Settings(BaseSettings):
         """The loop's programs work in another directory than the user. An empty one, as they are given, is none."""
         return absolute_location(source) if source else None
 
+    features_url: str | None = Field(default=None, repr=False)
+    """A PostgreSQL for the feature table, as `postgresql://user@host/database`; a file beside the releases where none
+    is given."""
+
+    @field_validator("features_url")
+    @classmethod
+    def _is_postgresql(cls, url: str | None) -> str | None:
+        if url and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("is a URL such as postgresql://user@host/database")
+        return url or None
+
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     """MLflow server; a SQLite database under `home` where none is given."""
     dagster_port: int = 3000

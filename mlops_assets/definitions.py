@@ -4,6 +4,7 @@ import dagster as dg
 
 from mlops_assets.assets.candidate import candidate_model
 from mlops_assets.assets.drift import drift_report
+from mlops_assets.assets.feature_table import feature_table
 from mlops_assets.assets.performance import realised_performance
 from mlops_assets.assets.production import production_model
 from mlops_assets.assets.service import prediction_service
@@ -25,7 +26,15 @@ from mlops_assets.sensors.windows import window_sensor
 def build_definitions(settings: Settings) -> dg.Definitions:
     """The whole graph, wired by settings."""
     return dg.Definitions(
-        assets=[data_window, drift_report, realised_performance, candidate_model, production_model, prediction_service],
+        assets=[
+            data_window,
+            drift_report,
+            realised_performance,
+            feature_table,
+            candidate_model,
+            production_model,
+            prediction_service,
+        ],
         asset_checks=[window_checks, no_feature_went_silent, service_answers_as_released],
         jobs=[window_job, drift_job, training_job, promotion_job],
         sensors=[

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from litestar import Litestar
 
+from serving.file_mark import Mark, mark_of
 from serving.metrics import Metrics
 from serving.release import POINTER, Pointer, ReleaseInvalid, read_pointer
 from serving.schemas import Refused
@@ -20,9 +21,6 @@ from serving.slot import load
 from serving.state import Serving
 
 logger = logging.getLogger(__name__)
-
-Mark = tuple[int, int, int, int] | None
-"""Tells one state of a file from another without reading it; None where it cannot be seen."""
 
 
 class Watcher:
@@ -55,7 +53,7 @@ class Watcher:
     def look(self) -> None:
         """Follows the pointer if it, or the bundle that was refused, changed since the last look; never raises."""
         try:
-            if not self._seen or any(_mark(path) != mark for path, mark in self._seen.items()):
+            if not self._seen or any(mark_of(path) != mark for path, mark in self._seen.items()):
                 self._follow()
         except Exception:
             logger.exception("the look at %s failed", self._releases)
@@ -67,7 +65,7 @@ class Watcher:
 
     def _follow(self) -> None:
         # Marks are taken before the reading: what changes meanwhile is seen at the next look.
-        pointer_mark = {self._releases / POINTER: _mark(self._releases / POINTER)}
+        pointer_mark = {self._releases / POINTER: mark_of(self._releases / POINTER)}
         self._seen = dict(pointer_mark)
         pointer = None
         try:
@@ -101,12 +99,4 @@ class Watcher:
 
 def _marks(bundle: Path) -> dict[Path, Mark]:
     files = list(bundle.iterdir()) if bundle.is_dir() else []
-    return {path: _mark(path) for path in (bundle, *files)}
-
-
-def _mark(path: Path) -> Mark:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+    return {path: mark_of(path) for path in (bundle, *files)}
