@@ -19,7 +19,12 @@ LOOPBACK = "127.0.0.1"
 class Settings(BaseSettings):
     """The loop's settings; relative paths are taken from the working directory."""
 
-    model_config = SettingsConfigDict(env_prefix="MLOPS_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="MLOPS_",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # a URL may hold a password
+    )
 
     home: Path = Path(".mlops")
     """Folder of all state: landed windows, stored windows, releases, databases, logs."""

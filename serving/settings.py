@@ -13,7 +13,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """The service's settings, read once at start."""
 
-    model_config = SettingsConfigDict(env_prefix="SERVING_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SERVING_",
+        frozen=True,
+        hide_input_in_errors=True,  # a URL may hold a password
+    )
 
     releases: Path = Path(".mlops/releases")
     """Folder with the bundles and `production.json`; it may appear after the service."""

@@ -105,7 +105,8 @@ def environment(settings: Settings) -> dict[str, str]:
         **{program.port_setting: str(program.port) for program in programs(settings)},
         "DAGSTER_HOME": str(settings.state / "dagster"),
         "SERVING_RELEASES": str(settings.releases),
-        "SERVING_FEATURES": settings.features_url or "",
+        # The service only reads: it may come as another user.
+        "SERVING_FEATURES": os.environ.get("SERVING_FEATURES") or settings.features_url or "",
         "SERVING_HOST": LOOPBACK,
         "SERVING_PORT": str(settings.service_port),
         # OpenMP's threads spin at barriers by default; where cores are shared a training then waits for them.
