@@ -42,12 +42,12 @@ class FeatureFile:
         with path.open("rb") as file:  # SQLite would not say whether the disk failed, or the file is none of its own
             size = os.fstat(file.fileno()).st_size
         try:
-            # One connection for all threads: a lookup is shorter than what the lock costs is worth avoiding.
             self._connection = sqlite3.connect(
                 f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise _broken(path, error) from error
+        # One connection for all threads; SQLite may be built without locks of its own.
         self._lock = threading.Lock()
         try:
             self._demand_whole(path, size)
@@ -56,8 +56,6 @@ class FeatureFile:
             if len(contents) != 1 or not isinstance(contents[0][0], str):
                 raise _broken(path, "it says nothing of itself")
             self.meta = read_meta(contents[0][0])
-            # Two questions, each of which walks down one edge of the tree; asked as one they read all of it.
-            self._connection.execute("SELECT (SELECT min(entity) FROM features), (SELECT max(entity) FROM features)")
         except sqlite3.Error as error:
             raise _broken(path, error) from error
         self._path = path
@@ -76,7 +74,7 @@ class FeatureFile:
         return answer(self.meta, entity, row, manifest, now=now)
 
     def __del__(self) -> None:
-        # Whoever still asks it holds it: nothing is closed under a lookup.
+        # Whoever still asks it holds it: nothing is closed under a lookup. Python 3.13 warns of one that is left open.
         if (connection := getattr(self, "_connection", None)) is not None:
             connection.close()
 

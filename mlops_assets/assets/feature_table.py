@@ -24,7 +24,6 @@ DAY_SECONDS = 86_400
     owners=["team:data"],
     kinds={"duckdb", "sqlite"},
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
-    op_tags={"dagster/priority": "-1"},  # the loop waits for the drift report, and nothing of it for this
 )
 def feature_table(
     context: dg.AssetExecutionContext,

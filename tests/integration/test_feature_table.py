@@ -136,9 +136,13 @@ def test_a_new_limit_reaches_the_table_with_the_next_run_and_a_damaged_table_is_
     assert loop.ingest("2024-01").success
     path = loop.settings.releases / FILE
     assert FeatureFile(path).meta.max_age_seconds == 7 * 86_400
+    assert loop.ingest("2024-01").success
+    assert len(built(loop)) == 2, "the same window again builds nothing"
     path.write_text("no database")
     assert by_hand(loop).success
     assert served_window(loop) == "2024-01"
+    assert by_hand(loop).success
+    assert len(built(loop)) == 4, "it may be damaged where its opening does not see it"
 
 
 def test_without_an_entity_there_is_no_table_and_no_failure(loop: Loop) -> None:

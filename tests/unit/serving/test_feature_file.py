@@ -4,17 +4,21 @@ import gc
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from serving.entity_key import EntityKey
 from serving.feature_file import FeatureFile
 from serving.feature_table import APPLICATION_ID, FILE_SCHEMA, EntityUnknown, FeaturesStale, FeaturesUnavailable
 from tests.unit.serving.feature_tables import AS_OF, DAY, META, ROW, manifest, write_table
+
+SAID = msgspec.json.encode(META).decode()
 
 
 def table(path: Path, *statements: str) -> Path:
@@ -59,8 +63,12 @@ def test_it_may_stand_where_nothing_can_be_written(releases: Path) -> None:
     path = write_table(releases)
     path.chmod(0o444)
     before = sorted(releases.iterdir())
-    opened = FeatureFile(path)
-    opened.find("c1", manifest(), now=AS_OF)
+    with closing(sqlite3.connect(path, isolation_level=None)) as locking:
+        locking.execute("BEGIN EXCLUSIVE")
+        opened = FeatureFile(path)
+        opened.find("c1", manifest(), now=AS_OF)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        opened._connection.execute("DELETE FROM features")
     assert sorted(releases.iterdir()) == before == [path]
 
 
@@ -80,6 +88,27 @@ def test_many_threads_find_each_their_own_entity(releases: Path) -> None:
         assert all(threads.map(look_up, range(8)))
 
 
+def test_its_one_connection_is_asked_by_one_thread_at_a_time(releases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a crash where SQLite was built without locks of its own."""
+    opened = FeatureFile(write_table(releases))
+    connection, asking, together = opened._connection, threading.Lock(), []
+
+    class Watched:
+        def execute(self, *question: object) -> object:
+            together.append(not asking.acquire(blocking=False))
+            time.sleep(0.002)
+            found = connection.execute(*question)  # type: ignore[call-overload]
+            if not together[-1]:
+                asking.release()
+            return found
+
+    with monkeypatch.context() as watching:
+        watching.setattr(opened, "_connection", Watched())
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(lambda _: opened.find("c1", manifest(), now=AS_OF), range(20)))
+    assert together == [False] * 20
+
+
 def test_a_dropped_reader_gives_its_file_back_in_whichever_thread_that_is(releases: Path) -> None:
     """Prevents a file handle, and a replaced file's disk space, for each window that landed."""
     path = write_table(releases)
@@ -95,6 +124,21 @@ def test_a_dropped_reader_gives_its_file_back_in_whichever_thread_that_is(releas
     dropping.start()
     dropping.join()
     assert open_files() == 0
+
+
+def test_a_file_that_is_cut_short_is_told_by_its_size(releases: Path) -> None:
+    """Prevents that a copy which broke off answers for those of its entities that it has."""
+    path = write_table(releases, {f"c{n}": ROW for n in range(500)})
+    size = path.stat().st_size
+    _cut_short(path)
+    with pytest.raises(FeaturesUnavailable, match=f"it has {size - 4096} of {size} bytes"):
+        FeatureFile(path)
+
+
+def test_a_file_that_is_marked_as_no_feature_table_is_none(releases: Path) -> None:
+    path = table(write_table(releases), "PRAGMA application_id = 1")
+    with pytest.raises(FeaturesUnavailable, match="it is no feature table"):
+        FeatureFile(path)
 
 
 def _cut_short(path: Path) -> None:
@@ -134,8 +178,8 @@ def test_a_damaged_file_is_refused_when_it_is_opened(releases: Path, spoil: Call
         (FILE_SCHEMA,),
         (f"PRAGMA application_id = {APPLICATION_ID}", FILE_SCHEMA),
         (f"PRAGMA application_id = {APPLICATION_ID}", "CREATE TABLE meta (content)"),
-        (f"PRAGMA application_id = {APPLICATION_ID}", FILE_SCHEMA, "INSERT INTO meta VALUES (1)"),
-        (f"PRAGMA application_id = {APPLICATION_ID}", FILE_SCHEMA, "INSERT INTO meta VALUES ('{}'), ('{}')"),
+        (f"PRAGMA application_id = {APPLICATION_ID}", "CREATE TABLE meta (content)", "INSERT INTO meta VALUES (1)"),
+        (f"PRAGMA application_id = {APPLICATION_ID}", FILE_SCHEMA, f"INSERT INTO meta VALUES ('{SAID}'), ('{SAID}')"),
     ],
 )
 def test_another_database_is_refused(tmp_path: Path, statements: tuple[str, ...]) -> None:
