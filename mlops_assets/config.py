@@ -20,7 +20,12 @@ LOOPBACK = "127.0.0.1"
 class Settings(BaseSettings):
     """The loop's settings; relative paths are taken from the working directory."""
 
-    model_config = SettingsConfigDict(env_prefix="MLOPS_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="MLOPS_",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # a URL may hold a password
+    )
 
     home: Path = Path(".mlops")
     """Folder of all state: landed windows, stored windows, releases, databases, logs."""
@@ -37,6 +42,17 @@ class Settings(BaseSettings):
     def _as_the_user_sees_it(cls, source: str | None) -> str | None:
         """The loop's programs work in another directory than the user. An empty one, as they are given, is none."""
         return absolute_location(source) if source else None
+
+    features_url: str | None = Field(default=None, repr=False)
+    """A PostgreSQL for the feature table, as `postgresql://user@host/database`; a file beside the releases where none
+    is given."""
+
+    @field_validator("features_url")
+    @classmethod
+    def _is_postgresql(cls, url: str | None) -> str | None:
+        if url and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("is a URL such as postgresql://user@host/database")
+        return url or None
 
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     """MLflow server; a SQLite database under `home` where none is given."""

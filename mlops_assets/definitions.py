@@ -4,6 +4,7 @@ import dagster as dg
 
 from mlops_assets.assets.candidate import candidate_model
 from mlops_assets.assets.drift import drift_report
+from mlops_assets.assets.feature_table import feature_table
 from mlops_assets.assets.performance import realised_performance
 from mlops_assets.assets.prediction_log import prediction_log
 from mlops_assets.assets.prediction_window import prediction_window
@@ -41,6 +42,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             data_window,
             drift_report,
             realised_performance,
+            feature_table,
             candidate_model,
             production_model,
             prediction_service,

@@ -6,9 +6,10 @@ from mlops_assets.adapters.training_runs import LANE
 
 window_job = dg.define_asset_job(
     "window_job",
-    selection=dg.AssetSelection.assets("data_window", "drift_report", "realised_performance"),
+    selection=dg.AssetSelection.assets("data_window", "drift_report", "realised_performance", "feature_table"),
     executor_def=dg.in_process_executor,
-    description="A landed window is validated and stored, its drift is measured, and how good the answers on it were.",
+    description="A landed window is validated and stored, its drift is measured, and how good the answers on it were; "
+    "the features of its entities become those that the service looks up.",
 )
 drift_job = dg.define_asset_job(
     "drift_job",

@@ -6,6 +6,7 @@ import dagster as dg
 
 from mlops_assets.adapters import model_registry
 from mlops_assets.adapters.approvals import Approvals
+from mlops_assets.adapters.feature_store import FeatureStore, feature_store
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.landed_window import Landing
 from mlops_assets.adapters.ledger import Ledger
@@ -140,6 +141,15 @@ def landing_resource(settings: Settings) -> dg.ResourceDefinition:
     return dg.ResourceDefinition(landing)
 
 
+def features_resource(settings: Settings) -> dg.ResourceDefinition:
+    """Where the feature table is written; not configurable for the same reason."""
+
+    def features(context: dg.InitResourceContext) -> FeatureStore:  # noqa: ARG001
+        return feature_store(settings.releases, settings.features_url)
+
+    return dg.ResourceDefinition(features)
+
+
 def resources(settings: Settings) -> dict[str, object]:
     """All resources, wired by settings."""
     dataset = DatasetResource(path=str(settings.dataset.absolute()))
@@ -154,6 +164,7 @@ def resources(settings: Settings) -> dict[str, object]:
         "dataset": dataset,
         "landing": landing_resource(settings),
         "windows": WindowStoreResource(folder=str(settings.windows), dataset=dataset),
+        "features": features_resource(settings),
         "releases": releases,
         "registry": registry,
         "ledger": ledger,

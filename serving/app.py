@@ -8,6 +8,7 @@ from litestar.di import Provide
 from serving.answering import Answering
 from serving.door import Access, Door
 from serving.errors import problem_details
+from serving.feature_source import feature_source
 from serving.metrics import Metrics
 from serving.prediction_log import PredictionLog
 from serving.routes.feedback import feedback
@@ -35,7 +36,8 @@ def create_app(settings: Settings) -> Door:
     )
     answering = Answering(settings, metrics, log)
     workers = Workers(settings, serving, log.writer)
-    watcher = Watcher(settings, serving, access, metrics)
+    features = feature_source(settings)
+    watcher = Watcher(settings, serving, access, features, metrics)
     mlflow = [invocations, ping, version]
     open_inference = [server_metadata, model_metadata, model_ready, infer]
     litestar = Litestar(
@@ -54,7 +56,7 @@ def create_app(settings: Settings) -> Door:
         logging_config=None,
         debug=False,  # else LITESTAR_DEBUG would put tracebacks into answers
     )
-    return Door(litestar, {"/predict": predict_app(serving, answering)}, settings, access, metrics)
+    return Door(litestar, {"/predict": predict_app(serving, features, answering)}, settings, access, metrics)
 
 
 def app_from_environment() -> Door:

@@ -134,6 +134,22 @@ def rows_invalid(error: Exception, headers: Mapping[str, str]) -> ServiceProblem
     return _problem(400, "rows-invalid", "The body is not rows of the served model", str(error), headers)
 
 
+def entity_unknown(error: Exception, headers: Mapping[str, str]) -> ServiceProblem:
+    """Nobody is known by the key that was sent."""
+    return _problem(404, "entity-unknown", "No features are known by this key", str(error), headers)
+
+
+def features_stale(error: Exception, headers: Mapping[str, str]) -> ServiceProblem:
+    """The features that are known are too old to answer from."""
+    return _problem(409, "features-stale", "The newest features are too old", str(error), headers)
+
+
+def features_unavailable(error: Exception, headers: Mapping[str, str]) -> ServiceProblem:
+    """No features can be looked up now."""
+    title = "No features can be looked up"
+    return _problem(503, "features-unavailable", title, str(error), {**headers, "Retry-After": "1"})
+
+
 def labels_invalid(error: Exception) -> ServiceProblem:
     """The body is not labels."""
     return _problem(400, "labels-invalid", "The body is not labels", str(error), {})

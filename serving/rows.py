@@ -36,13 +36,21 @@ class RowsInvalid(Exception):
 class Rows:
     """Decodes the rows of one model; safe to use from several threads."""
 
-    def __init__(self, features: Sequence[Feature], *, row_id: str | None = None, context: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        *,
+        row_id: str | None = None,
+        context: Sequence[str] = (),
+        entity_key: str | None = None,
+    ) -> None:
         """Builds the row type.
 
         Args:
             features: What the model needs.
             row_id: Column that a client may send too, to find its rows again.
             context: Columns that a client may send too, for the record alone.
+            entity_key: The column of these by which features can be looked up, where they are not sent.
 
         Raises:
             ReleaseInvalid: no type can be made of these features.
@@ -72,6 +80,9 @@ class Rows:
             """One row or a list of them."""
             self._decoder = msgspec.json.Decoder(self.body_type)
             self._list_type: Any = Annotated[list[row], Meta(min_length=1, max_length=MAX_ROWS)]
+            self.entity_type: Any = None if entity_key is None else _entity_type(entity_key, beside, row_id)
+            """An entity in the place of its features; None where the release has no such key."""
+            self._entity_decoder = msgspec.json.Decoder(self.entity_type)
         except (TypeError, ValueError) as error:
             raise ReleaseInvalid(f"{MANIFEST}: features: {error}") from error
 
@@ -89,6 +100,16 @@ class Rows:
             raise RowsInvalid(str(error)) from None
         rows = decoded if isinstance(decoded, list) else [decoded]
         return [msgspec.structs.astuple(row) for row in rows]
+
+    def entity_of(self, body: bytes) -> dict[str, Any] | None:
+        """What a body says that names an entity and no feature, by column; None of any other body."""
+        if self.entity_type is None:
+            return None
+        try:
+            asked = self._entity_decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return {name: value for name, value in msgspec.to_builtins(asked).items() if value is not None}
 
     def convert(self, records: Sequence[Mapping[str, Any]]) -> list[Values]:
         """Rows that came in another form than this service's own JSON, by the same rules.
@@ -112,6 +133,23 @@ class Rows:
     def context(self, row: Values) -> dict[str, FeatureValue]:
         """What the client said of a row beside its features and its id."""
         return {name: value for name, at in self._context if (value := row[at]) is not None}
+
+
+def _entity_type(entity_key: str, beside: Sequence[str], row_id: str | None) -> Any:  # noqa: ANN401 -- a type
+    """The key alone, with the id and the context that any row may have."""
+    others = [name for name in beside if name != entity_key]
+    kinds = {name: (RowId if name == row_id else ContextValue) | None for name in others}
+    return msgspec.defstruct(
+        "Entity",
+        [
+            ("entity", RowId | float),
+            *((f"column_{position}", kinds[name], None) for position, name in enumerate(others)),
+        ],
+        rename={"entity": entity_key, **{f"column_{position}": name for position, name in enumerate(others)}},
+        forbid_unknown_fields=True,
+        frozen=True,
+        kw_only=True,
+    )
 
 
 def _field(name: str, feature: Feature) -> tuple[str, Any] | tuple[str, Any, None]:

@@ -5,7 +5,7 @@ What a row must look like is not here: it follows the served model (`serving.row
 
 import msgspec
 
-from serving.release import Feature, TrainingWindow
+from serving.release import Feature, Row, TrainingWindow
 
 
 class Prediction(msgspec.Struct, frozen=True):
@@ -24,6 +24,28 @@ class Predictions(msgspec.Struct, frozen=True):
     model_version: int
     epoch: int
     predictions: list[Prediction]
+
+
+class EntityPrediction(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one entity, with the features that were looked up for it."""
+
+    id: str
+    probability: float
+    features: Row
+    as_of: str
+    """What the features' age is counted from, RFC 3339 in UTC."""
+    age_seconds: float
+    window: str
+    """The data window that they are of."""
+
+
+class EntityPredictions(msgspec.Struct, frozen=True):
+    """The answer to a request that names an entity in the place of its features."""
+
+    request_id: str
+    model_version: int
+    epoch: int
+    predictions: list[EntityPrediction]
 
 
 class Recorded(msgspec.Struct, frozen=True):

@@ -15,7 +15,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 class Settings(BaseSettings):
     """The service's settings, read once at start."""
 
-    model_config = SettingsConfigDict(env_prefix="SERVING_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SERVING_",
+        frozen=True,
+        hide_input_in_errors=True,  # a URL may hold a password
+    )
 
     releases: Path = Path(".mlops/releases")
     """Folder with the bundles and `production.json`; it may appear after the service."""
@@ -35,6 +39,12 @@ class Settings(BaseSettings):
     max_row_milliseconds: float = Field(default=50, gt=0)
     """What a model may take for a row; a slower one is refused, and the one before goes on."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    features: str | None = Field(default=None, repr=False)
+    """A PostgreSQL that has the feature table, as `postgresql://user@host/database`; `features.sqlite` beside the
+    releases where none is named."""
+    features_timeout_seconds: float = Field(default=1.0, gt=0, le=60)
+    """What a lookup in that database may take."""
 
     keys: Path | None = None
     """File of API keys, as `python -m serving.keys` writes it; without one every caller may ask everything."""
@@ -67,6 +77,14 @@ class Settings(BaseSettings):
     @classmethod
     def _apart(cls, hosts: object) -> object:
         return tuple(host.strip() for host in hosts.split(",") if host.strip()) if isinstance(hosts, str) else hosts
+
+    @field_validator("features")
+    @classmethod
+    def _is_postgresql(cls, features: str | None) -> str | None:
+        """An empty one, as compose files give it, is none."""
+        if features and not features.startswith(("postgresql://", "postgres://")):
+            raise ValueError("is a URL such as postgresql://user@host/database")
+        return features or None
 
     @property
     def log(self) -> Path:

@@ -58,7 +58,7 @@ def load(releases: Path, pointer: Pointer, *, max_row_milliseconds: float = math
     slot = Slot(
         manifest=manifest,
         pointer=pointer,
-        rows=Rows(manifest.features, row_id=manifest.row_id, context=manifest.context),
+        rows=Rows(manifest.features, row_id=manifest.row_id, context=manifest.context, entity_key=manifest.entity_key),
         predictor=Predictor(bundle / MODEL, manifest.features),
         example=cases[0].row,
         loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),

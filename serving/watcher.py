@@ -13,6 +13,8 @@ from pathlib import Path
 from litestar import Litestar
 
 from serving.door import Access
+from serving.feature_source import FeatureSource
+from serving.file_mark import Mark, mark_of
 from serving.keys import Keys, KeysInvalid, read_keys
 from serving.metrics import Metrics
 from serving.rehearsal import rehearse
@@ -24,9 +26,6 @@ from serving.state import Serving
 
 logger = logging.getLogger(__name__)
 
-Mark = tuple[int, int, int, int] | None
-"""Tells one state of a file from another without reading it; None where it cannot be seen."""
-
 
 class Watcher:
     """Keeps `Serving` at what the pointer names.
@@ -34,10 +33,13 @@ class Watcher:
     A refused release is tried again when the pointer or a file of the bundle changes, not before.
     """
 
-    def __init__(self, settings: Settings, serving: Serving, access: Access, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, serving: Serving, access: Access, features: FeatureSource, metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._keys_seen: Mark = None
         self._access = access
+        self._features = features
         self._releases = settings.releases
         self._poll_seconds = settings.poll_seconds
         self._serving = serving
@@ -57,13 +59,15 @@ class Watcher:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+            self._features.close()
 
     def look(self) -> None:
-        """Follows the keys and the pointer, where they or the bundle that was refused changed; never raises."""
+        """Follows the keys, the features and the pointer, where they or a refused bundle changed; never raises."""
         try:
             if self._settings.keys is not None:
                 self._follow_keys(self._settings.keys)
-            if not self._seen or any(_mark(path) != mark for path, mark in self._seen.items()):
+            self._features.look()
+            if not self._seen or any(mark_of(path) != mark for path, mark in self._seen.items()):
                 self._follow()
         except Exception:
             logger.exception("the look at %s failed", self._releases)
@@ -75,7 +79,7 @@ class Watcher:
 
     def _follow(self) -> None:
         # Marks are taken before the reading: what changes meanwhile is seen at the next look.
-        pointer_mark = {self._releases / POINTER: _mark(self._releases / POINTER)}
+        pointer_mark = {self._releases / POINTER: mark_of(self._releases / POINTER)}
         self._seen = dict(pointer_mark)
         pointer = None
         try:
@@ -100,7 +104,7 @@ class Watcher:
         return load(self._releases, pointer, max_row_milliseconds=self._settings.max_row_milliseconds)
 
     def _follow_keys(self, path: Path) -> None:
-        mark = _mark(path)
+        mark = mark_of(path)
         if self._access.keys is not None and mark == self._keys_seen:
             return
         self._keys_seen = mark
@@ -129,12 +133,4 @@ class Watcher:
 
 def _marks(bundle: Path) -> dict[Path, Mark]:
     files = list(bundle.iterdir()) if bundle.is_dir() else []
-    return {path: _mark(path) for path in (bundle, *files)}
-
-
-def _mark(path: Path) -> Mark:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+    return {path: mark_of(path) for path in (bundle, *files)}

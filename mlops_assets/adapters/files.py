@@ -10,16 +10,22 @@ from uuid import uuid4
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replaces a file's content; a reader or a crash sees the old one or the new one, never a part."""
-    beside = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    with file_in_one_piece(path) as beside:
+        beside.write_bytes(content)
+
+
+@contextmanager
+def file_in_one_piece(target: Path) -> Iterator[Path]:
+    """Gives a path to write a file at, which replaces `target` at the end; a failure leaves nothing."""
+    beside = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
     try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield beside
+        with beside.open("rb") as file:
             os.fsync(file.fileno())
-        beside.replace(path)
+        beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    sync_folder(target.parent)
 
 
 @contextmanager

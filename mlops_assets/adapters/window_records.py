@@ -36,6 +36,8 @@ class DataWindow(StoreRecord):
     """Hash of the landed bytes and of the contract's rules."""
     rows_sha256: str
     """Hash of what landed without the labels: tells a window that landed before under another name."""
+    rows_landed_at: float | None = None
+    """When these rows landed first, with labels or without; None where it was stored before this was recorded."""
     shape: str
     """Hash of its columns and their types: windows of one shape can be used together."""
     counts: WindowCounts

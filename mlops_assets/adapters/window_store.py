@@ -118,6 +118,22 @@ class WindowStore:
         """What is recorded of a version of a window."""
         return read_record(self._folder(window) / data_version / RECORD, DataWindow, window=window)
 
+    def clean_rows(self, stored: DataWindow) -> Path:
+        """The file of a version's clean rows."""
+        return self._folder(stored.window) / stored.data_version / CLEAN
+
+    def rows_landed_at(self, stored: DataWindow) -> float:
+        """When a version's rows landed first, in seconds since 1970; else, when they were stored."""
+        record = self._folder(stored.window) / stored.data_version / RECORD
+        return record.stat().st_mtime if stored.rows_landed_at is None else stored.rows_landed_at
+
+    def newest_in_use(self) -> DataWindow | None:
+        """The window in use of the newest period, whenever it landed, of the contract's shape."""
+        for window in reversed(self.windows()):
+            if (current := self.current(window)) is not None and current.shape == self.dataset.shape:
+                return current
+        return None
+
     def windows(self) -> list[str]:
         """All windows of which something was taken, oldest period first."""
         return sorted(path.parent.name for path in self.folder.glob(f"*/{LATEST}"))
@@ -215,6 +231,7 @@ class WindowStore:
                 window=landed.window,
                 data_version=version,
                 rows_sha256=landed.rows_sha256,
+                rows_landed_at=self._rows_landed_at(landed),
                 shape=self.dataset.shape,
                 counts=counts,
                 kinds={reason: kinds[reason] for reason in counts.by_reason},
@@ -239,6 +256,16 @@ class WindowStore:
             if current is not None and current.rows_sha256 == landed.rows_sha256 and window != landed.window:
                 return window
         return None
+
+    def _rows_landed_at(self, landed: LandedWindow) -> float:
+        """Labels that come later, and rules that change, make another version of rows that are as old as they were."""
+        found = [landed.landed_at]
+        for path in self._folder(landed.window).glob(f"*/{RECORD}"):
+            with suppress(RecordInvalid):
+                known = self.stored(landed.window, path.parent.name)
+                if known is not None and known.rows_sha256 == landed.rows_sha256:
+                    found.append(self.rows_landed_at(known))
+        return min(found)
 
     def _data_version(self, landed: LandedWindow) -> str:
         parts = f"{FORMAT}\n{landed.content_sha256}\n{self.dataset.rules}"

@@ -21,6 +21,7 @@ from mlops_assets.cli.state import demand_own_state, demand_state
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
 from mlops_assets.datasets.flights import WINDOWS
+from mlops_assets.domain.location import masked
 from mlops_assets.domain.log_period import PeriodInvalid
 from mlops_assets.domain.prediction_log import LogUnfit
 from mlops_assets.domain.windows import WindowNameInvalid, WindowUnfit
@@ -251,7 +252,8 @@ def main() -> None:
         for fault in error.errors():
             name = str(fault["loc"][0])
             name = name if name.isupper() else f"MLOPS_{name.upper()}"
-            typer.echo(f"mlops: {name} is {fault['input']!r}: {fault['msg']}", err=True)
+            given = masked(fault["input"]) if isinstance(fault["input"], str) else fault["input"]
+            typer.echo(f"mlops: {name} is {given!r}: {fault['msg']}", err=True)
         raise SystemExit(1) from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -106,6 +106,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "DAGSTER_HOME": str(settings.state / "dagster"),
         "SERVING_RELEASES": str(settings.releases),
         "SERVING_STATE": str(settings.state / "serving"),
+        # The service only reads: it may come as another user.
+        "SERVING_FEATURES": os.environ.get("SERVING_FEATURES") or settings.features_url or "",
         "SERVING_HOST": LOOPBACK,
         "SERVING_PORT": str(settings.service_port),
         # OpenMP's threads spin at barriers by default; where cores are shared a training then waits for them.

@@ -13,7 +13,16 @@ from pydantic import BaseModel, ValidationError
 
 from mlops_assets.datasets.known_cases import KnownCasesInvalid, read_known_cases
 from mlops_assets.domain.dataset import Dataset
-from mlops_assets.domain.dataset_tables import Drift, Gate, Limits, PromotionPolicy, Retraining, Source, Training
+from mlops_assets.domain.dataset_tables import (
+    Drift,
+    Gate,
+    Limits,
+    PromotionPolicy,
+    Retraining,
+    ServingPolicy,
+    Source,
+    Training,
+)
 from mlops_assets.domain.feature import Feature
 from mlops_assets.domain.known_cases import KnownCase
 
@@ -82,6 +91,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         "training": Training,
         "gate": Gate,
         "promotion": PromotionPolicy,
+        "serving": ServingPolicy,
         "source": Source,
     }
     return list(tables[str(location[0])].model_fields)

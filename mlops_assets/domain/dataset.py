@@ -16,6 +16,7 @@ from mlops_assets.domain.dataset_tables import (
     Limits,
     PromotionPolicy,
     Retraining,
+    ServingPolicy,
     Source,
     Table,
     Training,
@@ -57,6 +58,7 @@ class Dataset(Table):
     training: Training = Training()
     gate: Gate = Gate()
     promotion: PromotionPolicy = PromotionPolicy()
+    serving: ServingPolicy = ServingPolicy()
     known_cases: tuple[KnownCase, ...] = ()
     """Rows whose scores must stay within bounds or in order; in the contract's file, the name of theirs."""
 
@@ -98,6 +100,15 @@ class Dataset(Table):
         for column in self.columns:
             if (other := known.setdefault(column.lower(), column)) != column:
                 raise ValueError(f"{other!r} and {column!r} differ in case alone; SQL cannot tell them apart")
+        return self
+
+    @model_validator(mode="after")
+    def _entities_are_named(self) -> Self:
+        if "serving" in self.model_fields_set and self.entity_key is None:
+            raise ValueError(
+                "`serving` says how old the features of an entity may be, and no `entity_key` says which column names "
+                "the entity: name it, or leave the table out"
+            )
         return self
 
     @property
@@ -148,7 +159,7 @@ class Dataset(Table):
 
         Words (descriptions, units), limits and thresholds are not part of it: changing those changes no row.
         """
-        policies = {"limits", "drift", "retraining", "training", "gate", "promotion", "known_cases"}
+        policies = {"limits", "drift", "retraining", "training", "gate", "promotion", "serving", "known_cases"}
         words = policies | {"name", "description", "features"}
         asked = {"source": {"window_column", "updated_at"}}
         roles = self.model_dump_json(exclude={**dict.fromkeys(words, True), **asked})

@@ -145,6 +145,15 @@ class PromotionPolicy(Table):
     """A request that nobody answered in so many hours is void."""
 
 
+class ServingPolicy(Table):
+    """What the service may answer with where it is asked by entity."""
+
+    model_config = ConfigDict(strict=True)
+
+    max_feature_age_days: Annotated[float, Field(gt=0, le=36_500)] = 30
+    """Features that are older than so many days answer no request."""
+
+
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")]
 
 

@@ -13,7 +13,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.static_files import create_static_files_router
 
-from serving.schemas import Predictions
+from serving.schemas import EntityPredictions, Predictions
 from serving.slot import Slot
 from serving.state import Serving
 
@@ -89,15 +89,25 @@ def with_predict(document: dict[str, Any]) -> dict[str, Any]:
 def with_rows(document: dict[str, Any], slot: Slot) -> dict[str, Any]:
     """A copy of the document in which `/predict` takes the rows of this model, with one of its cases as example."""
     live = deepcopy(document)
-    (body,), components = msgspec.json.schema_components(
-        [slot.rows.body_type], ref_template="#/components/schemas/{name}"
-    )
+    entity = slot.rows.entity_type
+    asked = [slot.rows.body_type, *([] if entity is None else [entity])]
+    given = [Predictions, *([] if entity is None else [EntityPredictions])]
+    kinds, components = msgspec.json.schema_components([*asked, *given], ref_template="#/components/schemas/{name}")
+    body, answer = ({"anyOf": list(part)} for part in (kinds[: len(asked)], kinds[len(asked) :]))
     examples = {"one row": {"value": slot.example}, "a list of rows": {"value": [slot.example]}}
     live["components"]["schemas"] |= components
     live["paths"]["/predict"]["post"]["requestBody"] = {
         "required": True,
         "content": {"application/json": {"schema": body, "examples": examples}},
     }
+    responses = live["paths"]["/predict"]["post"]["responses"]
+    responses["200"]["content"]["application/json"]["schema"] = answer
+    if entity is not None:
+        for status, text in (
+            ("404", "No features are known by the entity"),
+            ("409", "Its newest features are too old"),
+        ):
+            responses[status] = {**responses["400"], "description": text}
     live["info"]["description"] = (
         f"Serves {slot.manifest.model_name} version {slot.pointer.model_version}, epoch {slot.pointer.epoch}."
     )

@@ -11,6 +11,9 @@ from mlops_assets.cli.history import window_history
 from mlops_assets.cli.status import promoted_versions
 from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.domain.windows import TRAIN, VALIDATION
+from serving.feature_file import FeatureFile
+from serving.feature_table import FILE, FeaturesStale
+from serving.release import read_manifest
 from tests.integration.conftest import Loop, new_loop
 
 pytestmark = pytest.mark.integration
@@ -59,6 +62,25 @@ def test_the_gate_compares_on_customers_that_neither_model_trained_on(two_months
     assert second.candidate_auc > second.production_auc + 0.05, "production knows nothing of month_001's churn"
     assert second.verdict == "promoted"
     assert second.realised_auc == pytest.approx(second.production_auc, abs=0.05)
+
+
+def test_a_customer_is_answered_with_the_features_of_the_newest_month(two_months: Loop) -> None:
+    windows = WindowStore(two_months.settings.windows, read_dataset(CONTRACT))
+    newest = windows.current("month_001")
+    assert newest is not None
+    customers = windows.draw({"month_001": newest.data_version}, split=None, max_rows=100_000)
+    table = FeatureFile(two_months.settings.releases / FILE)
+    manifest = read_manifest(two_months.settings.releases / "2")
+    landed_at = windows.rows_landed_at(newest)
+    for _, customer in customers.head(200).iterrows():
+        found = table.find(customer["user_id"], manifest, now=landed_at + 60)
+        assert (found.window, found.data_version) == ("month_001", newest.data_version)
+        assert found.age_seconds == pytest.approx(60, abs=0.01)
+        for feature in manifest.features:
+            stored, given = customer[feature.name], found.features[feature.name]
+            assert (given is None and stored != stored) or given == stored or given == pytest.approx(stored, rel=1e-6)
+    with pytest.raises(FeaturesStale, match="more than the 45 days that the contract allows"):
+        table.find(customers["user_id"].iloc[0], manifest, now=landed_at + 46 * 86_400)
 
 
 def _columns(loop: Loop, window: str) -> list[dict[str, object]]:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from mlops_assets.cli.programs import environment
 from mlops_assets.config import Settings
@@ -27,3 +28,24 @@ def test_an_empty_source_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     settings = Settings(home=tmp_path)
     assert settings.source is None
     assert settings.landing_location == str(tmp_path / "landing")
+
+
+def test_the_service_looks_up_where_the_graph_writes_unless_it_is_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two settings of one place would differ one day; a user of its own, who can only read, must stay possible."""
+    monkeypatch.delenv("SERVING_FEATURES", raising=False)
+    monkeypatch.setenv("MLOPS_FEATURES_URL", "")
+    assert environment(Settings(home=tmp_path))["SERVING_FEATURES"] == ""
+    monkeypatch.setenv("MLOPS_FEATURES_URL", "postgresql://graph@host/db")
+    assert environment(Settings(home=tmp_path))["SERVING_FEATURES"] == "postgresql://graph@host/db"
+    monkeypatch.setenv("SERVING_FEATURES", "postgresql://reader@host/db")
+    assert environment(Settings(home=tmp_path))["SERVING_FEATURES"] == "postgresql://reader@host/db"
+
+
+def test_a_feature_database_is_not_shown_with_its_password() -> None:
+    """Neither in what a setting's error says, nor where the settings are printed."""
+    with pytest.raises(ValidationError, match="is a URL such as") as refused:
+        Settings(features_url="mysql://u:hunter2@host/db")
+    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in repr(Settings(features_url="postgresql://u:hunter2@host/db"))

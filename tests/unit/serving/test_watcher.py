@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from serving.door import Access
+from serving.feature_source import feature_source
 from serving.metrics import Metrics
 from serving.release import CASES, MODEL, POINTER, Case, Pointer
 from serving.settings import Settings
@@ -21,9 +22,8 @@ class Followed:
     def __init__(self, releases: Path) -> None:
         self.serving = Serving()
         self.metrics = Metrics()
-        self.watcher = Watcher(
-            Settings(releases=releases, state=releases / "state"), self.serving, Access(), self.metrics
-        )
+        settings = Settings(releases=releases, state=releases / "state")
+        self.watcher = Watcher(settings, self.serving, Access(), feature_source(settings), self.metrics)
 
     def look(self) -> tuple[int, int] | None:
         """Version and epoch that are served after a look."""

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mlops_assets.cli.errors import UserError
-from mlops_assets.cli.main import app
+from mlops_assets.cli.main import app, main
 from mlops_assets.cli.state import MARK
 from tests.unit.mlops_assets.cli.test_check import CONTRACT
 from tests.unit.mlops_assets.small_windows import land, small_frame
@@ -55,3 +55,16 @@ def test_a_window_goes_nowhere_else(folder: Path, arguments: list[str], said: st
     assert said in str(refused.exception)
     assert sorted(path.name for path in folder.iterdir()) == ["2013-01.parquet", "dataset.toml", "home"]
     assert [path.name for path in (folder / "home").iterdir()] == [MARK]
+
+
+def test_a_setting_that_is_wrong_is_told_without_its_password(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The terminal may be a job's public log."""
+    monkeypatch.setenv("MLOPS_FEATURES_URL", "mysql://u:hunter2@host/db")
+    monkeypatch.setattr("sys.argv", ["mlops", "status"])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().err
+    assert "MLOPS_FEATURES_URL is 'mysql://u:***@host/db': Value error, is a URL such as" in said
+    assert (folder / "home").is_dir()

@@ -108,6 +108,8 @@ def test_a_fault_is_named_with_its_line(tmp_path: Path, before: str, after: str,
         ("drift", "sample_rows = 20000.0", "drift.sample_rows: Input should be a valid integer"),
         ("retraining", "budget_trainings = true", "retraining.budget_trainings: Input should be a valid integer"),
         ("retraining", "drifted_windows = 2", "retraining: `drifted_windows` is 2, of the last 1 windows"),
+        ("serving", "max_feature_age_days = -1", "serving.max_feature_age_days: Input should be greater than 0"),
+        ("serving", "max_feature_age = 1", "serving.max_feature_age: there is no such key; did you mean"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(tmp_path: Path, table: str, at: str, said: str) -> None:
@@ -115,6 +117,13 @@ def test_settings_that_cannot_work_are_refused(tmp_path: Path, table: str, at: s
     text = f"{CONTRACT}\n[{table}]\n{at}\n"
     faults = faults_of(tmp_path, text)
     assert any(fault.startswith(f"{line_with(text, at.splitlines()[0])}: {said}") for fault in faults), faults
+
+
+def test_an_age_of_features_without_an_entity_is_refused_at_its_table(tmp_path: Path) -> None:
+    """Prevents a limit that the user believes to be held, of a table that there is not."""
+    text = f"{CONTRACT}\n[serving]\nmax_feature_age_days = 30\n"
+    (fault,) = faults_of(tmp_path, text)
+    assert fault.startswith(f"{line_with(text, '[serving]')}: contract: `serving` says how old"), fault
 
 
 def test_whole_numbers_are_numbers(tmp_path: Path) -> None:

@@ -128,6 +128,11 @@ def test_a_feature_that_contradicts_itself_is_refused_with_what_is_expected(
         ("source", {"labels": "a"}, "`labels` names a table beside `tables`"),
         ("source", {"tables": ["../a"]}, "should match pattern"),
         ("limits.min_labelled_share", 0, "greater than 0"),
+        ("serving", {}, "`serving` says how old the features of an entity may be, and no `entity_key`"),
+        ("serving", {"max_feature_age_days": 0}, "greater than 0"),
+        ("serving", {"max_feature_age_days": float("inf")}, "less than or equal to"),
+        ("serving", {"max_feature_age_days": "30"}, "Input should be a valid number"),
+        ("serving", {"max_feature_age": 30}, "Extra inputs are not permitted"),
     ],
 )
 def test_a_contract_that_cannot_be_held_is_refused_with_what_is_expected(
@@ -172,6 +177,13 @@ def test_the_rules_are_all_that_stored_rows_depend_on_and_nothing_else() -> None
     assert {Dataset.model_validate(contract_with(path, value)).rules for path, value in same} == {rules}
     others = [Dataset.model_validate(contract_with(path, value)).rules for path, value in other]
     assert len({rules, *others}) == 1 + len(other)
+
+
+def test_how_old_features_may_be_changes_no_stored_row() -> None:
+    """Else a limit that a person moves would make new versions of all windows, and a training of each."""
+    known = small_dataset(entity_key="customer")
+    limited = small_dataset(entity_key="customer", serving={"max_feature_age_days": 7})
+    assert (limited.rules, limited.shape) == (known.rules, known.shape)
 
 
 @pytest.mark.parametrize(
