@@ -92,8 +92,9 @@ def write_bundle(
     features: tuple[Feature, ...] = FEATURES,
     model: bytes | None = None,
     cases: list[Case] | None = None,
+    **said: object,
 ) -> Path:
-    """A complete bundle; what is not given is right."""
+    """A complete bundle; what is not given is right. `said` are further fields of the manifest."""
     bundle = releases / str(version)
     bundle.mkdir(parents=True)
     rows: list[Row] = [ROW, {"hour": 23}, {"dep delay": None, "hour": 0, "carrier": "ÜA"}]
@@ -113,7 +114,7 @@ def write_bundle(
         mlflow_run_id="run",
         files={name: digest_of(bundle / name) for name in (MODEL, CASES)},
     )
-    (bundle / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    (bundle / MANIFEST).write_bytes(msgspec.json.encode(msgspec.structs.replace(manifest, **said)))
     return bundle
 
 

@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from time import time
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from httpx import Response
@@ -14,9 +17,21 @@ from litestar.types import HTTPReceiveMessage, HTTPScope, Message
 
 from serving.app import create_app
 from serving.door import Door
+from serving.log_segments import PredictionRecord
 from serving.release import Case, Row
 from serving.settings import Settings
-from tests.unit.serving.bundles import CARRIERS, ROW, onnx_model, probability, promote, publish, write_bundle
+from tests.unit.serving.bundles import (
+    CARRIERS,
+    FEATURES,
+    ROW,
+    eventually,
+    onnx_model,
+    probability,
+    promote,
+    publish,
+    write_bundle,
+)
+from tests.unit.serving.feature_tables import write_table
 
 HOURS = strategies.integers(0, 23)
 DELAYS = strategies.none() | strategies.floats(-1e4, 1e4, width=32)
@@ -152,6 +167,106 @@ def test_a_body_that_arrives_across_a_swap_is_answered_by_the_new_model(releases
     answer = json.loads(sent[1]["body"])  # type: ignore[typeddict-item]
     assert answer["model_version"] == 2
     assert answer["predictions"][0]["probability"] == pytest.approx(probability(ROW, 2), abs=1e-6)
+
+
+@pytest.fixture
+def by_tail(releases: Path, settings: Settings) -> Iterator[TestClient[Door]]:
+    """A service whose rows may have an id, a plane and a day, and which knows the features of two planes."""
+    write_bundle(releases, 1, row_id="flight", context=("tail", "day"), entity_key="tail")
+    promote(releases, 1, epoch=1)
+    kinds = {feature.name: feature.type for feature in FEATURES}
+    table: dict[str, Any] = {"dataset": "flights", "entity_key": "tail", "features": kinds}
+    write_table(releases, {"7": {**ROW, "carrier": None}, "N1": ROW}, as_of=time() - 100, **table)
+    with TestClient(create_app(settings)) as client:
+        yield client
+
+
+def _recorded(settings: Settings) -> list[PredictionRecord]:
+    lines = [line for path in (settings.log).iterdir() for line in path.read_bytes().splitlines()]
+    return [msgspec.json.decode(line, type=PredictionRecord) for line in lines]
+
+
+def test_every_answered_row_is_on_record_with_what_came_beside_it(
+    by_tail: TestClient[Door], settings: Settings
+) -> None:
+    """Prevents rows that cannot be found again, or not be split honestly when they are learned from."""
+    answer = by_tail.post("/predict", json=[{**ROW, "flight": 5, "day": "2013-01-02"}, ROW]).json()
+    by_tail.post("/predict", json={"hour": 99})
+    first, second = _recorded(settings)
+    assert [first.id, second.id] == [row["id"] for row in answer["predictions"]] == ["5", f"{answer['request_id']}.1"]
+    assert (first.context, second.context) == ({"day": "2013-01-02"}, {})
+    assert first.features == second.features == ROW
+    assert [first.probability, second.probability] == [row["probability"] for row in answer["predictions"]]
+    assert (first.model_version, first.epoch, first.request_id) == (1, 1, answer["request_id"])
+
+
+def test_a_large_request_is_on_record_row_for_row(by_tail: TestClient[Door], settings: Settings) -> None:
+    """Prevents that the parts of a large request change places, on the way to the client or to the log."""
+    rows = [{**ROW, "dep delay": float(number), "flight": number} for number in range(3000)]
+    answer = by_tail.post("/predict", json=rows).json()["predictions"]
+    assert [row["id"] for row in answer] == [str(number) for number in range(3000)]
+    expected = [probability({**ROW, "dep delay": float(number)}, 1) for number in range(3000)]
+    np.testing.assert_allclose([row["probability"] for row in answer], expected, atol=1e-5)
+    recorded = {record.id: record for record in _recorded(settings)}
+    assert [recorded[row["id"]].probability for row in answer] == [row["probability"] for row in answer]
+
+
+def test_hashes_may_stand_for_the_features(releases: Path, settings: Settings) -> None:
+    """Prevents that personal data is written where it must not be."""
+    publish(releases, 1)
+    with TestClient(create_app(settings.model_copy(update={"log_features": "hash"}))) as client:
+        client.post("/predict", json=[ROW, ROW, {**ROW, "hour": 8}])
+    first, same, other = _recorded(settings)
+    assert first.features is None
+    assert first.features_sha256 == same.features_sha256 != other.features_sha256
+    assert "B6" not in "".join(path.read_text() for path in settings.log.iterdir())
+
+
+def test_an_entity_is_answered_from_its_features(by_tail: TestClient[Door], settings: Settings) -> None:
+    """Prevents that a client must know the features of what it asks about, or that it cannot see which were used."""
+    answer = by_tail.post("/predict", json={"tail": "N1", "flight": "a"}).json()
+    (found,) = answer["predictions"]
+    assert found["probability"] == pytest.approx(probability(ROW, 1), abs=1e-6)
+    assert (found["id"], found["features"], found["window"]) == ("a", ROW, "2023-11")
+    assert 100 <= found["age_seconds"] < 200
+    (record,) = _recorded(settings)
+    assert (record.features, record.context) == (ROW, {"tail": "N1"})
+
+
+@pytest.mark.parametrize("key", [7, "7", 7.0])
+def test_a_key_is_the_same_however_it_is_written(by_tail: TestClient[Door], key: object) -> None:
+    """Prevents that a number in JSON is another entity than the text in the data."""
+    assert by_tail.post("/predict", json={"tail": key}).json()["predictions"][0]["features"]["carrier"] is None
+
+
+def test_features_that_are_sent_are_the_ones_that_count(by_tail: TestClient[Door]) -> None:
+    """Prevents that a lookup overrules the client."""
+    answer = by_tail.post("/predict", json={**ROW, "hour": 20, "tail": "N1"}).json()
+    expected = probability({**ROW, "hour": 20}, 1)
+    assert answer["predictions"][0]["probability"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_entity_that_is_unknown_stale_or_not_to_be_had_is_said_and_not_guessed(
+    by_tail: TestClient[Door], releases: Path
+) -> None:
+    """Prevents an answer from nulls."""
+    assert _is_problem(by_tail.post("/predict", json={"tail": "N2"}), 404)["type"].endswith("entity-unknown")
+    kinds = {feature.name: feature.type for feature in FEATURES}
+    table: dict[str, Any] = {"dataset": "flights", "entity_key": "tail", "features": kinds}
+    write_table(releases, {"N1": ROW}, as_of=time() - 31 * 86_400, **table)
+    eventually(lambda: by_tail.post("/predict", json={"tail": "N1"}).status_code == 409)
+    assert "31.0 days old" in _is_problem(by_tail.post("/predict", json={"tail": "N1"}), 409)["detail"]
+    write_table(releases, {"N1": ROW}, as_of=time(), **{**table, "dataset": "others"})
+    eventually(lambda: by_tail.post("/predict", json={"tail": "N1"}).status_code == 503)
+    _is_problem(by_tail.post("/predict", json={"tail": "N1", "unknown": 1}), 400)
+
+
+def test_the_document_says_what_an_entity_is_answered(by_tail: TestClient[Door]) -> None:
+    """Prevents that a client learns of the lookup by chance."""
+    document = by_tail.get("/schema/openapi.json").json()
+    assert {"404", "409"} <= document["paths"]["/predict"]["post"]["responses"].keys()
+    assert list(document["components"]["schemas"]["Entity"]["required"]) == ["tail"]
+    assert {"flight", "tail", "day"} <= document["components"]["schemas"]["Row"]["properties"].keys()
 
 
 async def _served(app: Door, version: int) -> None:
