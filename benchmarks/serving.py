@@ -7,6 +7,9 @@ checks keys and limits, which none of the others do.
 
 import argparse
 import json
+import signal
+import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -60,13 +63,13 @@ class Comparison:
         except (NotInstalled, NotStarted, AnswersDiffer, LoadFailed, OSError) as error:
             self._leave(name, error)
 
-    def turns(self, what: str, measure: Callable[[Contender], None], *, rounds: int) -> None:
+    def turns(self, what: str, measure: Callable[[Contender, Running], None], *, rounds: int) -> None:
         """Measures something of each side in turn, so many times."""
         for at in range(rounds):
             self._console.print(f"  {what}, round {at + 1} of {rounds}")
-            for name, (contender, _) in list(self._running.items()):
+            for name, (contender, server) in list(self._running.items()):
                 try:
-                    measure(contender)
+                    measure(contender, server)
                 except (LoadFailed, OSError) as error:
                     self._leave(name, error)
 
@@ -77,7 +80,7 @@ class Comparison:
 
     def _leave(self, name: str, error: Exception) -> None:
         self._running.pop(name, None)
-        self.missing[name] = f"{type(error).__name__}: {error}"
+        self.missing[name] = str(error)
         self._console.print(f"  {name} is not measured: {error}", markup=False)
         if name == OURS:
             raise error
@@ -102,21 +105,24 @@ def measure(names: Sequence[str], console: Console, *, rounds: int, seconds: flo
         for name in names:
             comparison.enter(name, stack, starts=min(rounds, MOST_STARTS), threads=threads)
 
-        def single(contender: Contender) -> None:
+        def single(contender: Contender, server: Running) -> None:
+            cpu, began = server.cpu_seconds(), time.perf_counter()
             reached = closed_loop(contender.side.port, contender.rows, connections=CONNECTIONS, seconds=seconds)
+            requests = reached * (time.perf_counter() - began)
             contender.measured.requests_per_second.append(reached)
+            contender.measured.cpu_seconds.append((server.cpu_seconds() - cpu) / requests)
 
         comparison.turns(f"single rows over {CONNECTIONS} connections", single, rounds=rounds)
         rate = held_rate(comparison.measured)
 
-        def timed(contender: Contender) -> None:
+        def timed(contender: Contender, _: Running) -> None:
             took = open_loop(contender.side.port, contender.rows, rate=rate, seconds=OPEN_ROUND * seconds)
             contender.measured.answer_seconds.extend(took)
 
         comparison.turns(f"single rows at {rate} a second", timed, rounds=rounds)
         comparison.weigh()
 
-        def batches(contender: Contender) -> None:
+        def batches(contender: Contender, _: Running) -> None:
             for rows in BATCHES if contender.takes_batches else ():
                 reached = closed_loop(contender.side.port, [contender.batch(rows)], connections=1, seconds=seconds)
                 contender.measured.rows_per_second.setdefault(rows, []).append(rows * reached)
@@ -141,6 +147,7 @@ def main() -> None:
     if unknown := set(chosen) - set(others):
         parser.error(f"--only: there is no {min(unknown)}; there are {', '.join(others)}")
     rounds, seconds = (1, 1.0) if arguments.quick else (arguments.rounds, arguments.seconds)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the sides would outlive it
     console = Console()
     found = measure([OURS, *chosen], console, rounds=rounds, seconds=seconds, threads=arguments.threads)
     print_figures(found, console)

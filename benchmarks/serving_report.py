@@ -32,6 +32,8 @@ class Measured:
     title: str
     startup_seconds: list[float] = field(default_factory=list)
     requests_per_second: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
+    """Processor time of one of these requests, which says more than they do where others use the machine too."""
     answer_seconds: list[float] = field(default_factory=list)
     """Of single requests at the fixed rate, from when each was due."""
     rows_per_second: dict[int, list[float]] = field(default_factory=dict)
@@ -106,13 +108,14 @@ def print_figures(found: dict[str, Any], console: Console) -> None:
 
 def _single_rows(found: dict[str, Any]) -> Table:
     rate = found["fixed_rate"]
-    table = _table("One row a request", "requests/s", "ours is", f"p50 at {rate}/s", "p99")
+    table = _table("One row a request", "requests/s", "ours is", "CPU each", f"p50 at {rate}/s", "p99")
     ours = _requests(found["sides"][OURS])
     for side in found["sides"].values():
         table.add_row(
             side["title"],
             f"{_requests(side):,.0f}",
             f"{ours / _requests(side):,.2f} x",
+            f"{side['cpu_ms']:,.2f} ms",
             f"{side['p50_ms']:,.2f} ms",
             f"{side['p99_ms']:,.2f} ms",
         )
@@ -147,6 +150,7 @@ def _figures(one: Measured) -> dict[str, Any]:
         "title": one.title,
         "requests_per_second": median(one.requests_per_second),
         "requests_per_second_by_round": one.requests_per_second,
+        "cpu_ms": 1000 * median(one.cpu_seconds),
         "p50_ms": 1000 * percentiles[49],
         "p99_ms": 1000 * percentiles[98],
         "answers_timed": len(one.answer_seconds),

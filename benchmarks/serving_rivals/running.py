@@ -15,7 +15,7 @@ from benchmarks.serving_rivals.servers import Side
 START_SECONDS = 120
 STOP_SECONDS = 15
 POLL_SECONDS = 0.005
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "SERVING_THREADS")
 FOREIGN = ("SERVING_", "MLFLOW_", "MLSERVER_", "BENTOML_", "UVICORN_", "PYTHON", "MLOPS_")
 """Settings of the user's own that a side would follow."""
 
@@ -36,6 +36,10 @@ class Running:
         """Resident memory of all its processes; pages that they share count for each."""
         return sum(process.memory_info().rss for process in _family(self._process)) / 1e6
 
+    def cpu_seconds(self) -> float:
+        """Processor time that its processes have taken so far, in user and system."""
+        return sum(sum(process.cpu_times()[:2]) for process in _family(self._process))
+
 
 @contextmanager
 def running(side: Side, first: bytes, *, threads: int, folder: Path) -> Iterator[Running]:
@@ -44,7 +48,7 @@ def running(side: Side, first: bytes, *, threads: int, folder: Path) -> Iterator
     Args:
         side: What to start.
         first: The request whose answer ends the start.
-        threads: For the numerical libraries that ask the environment.
+        threads: For the libraries, and the service, that ask the environment.
         folder: Its log goes there, and the bytecode that all starts share.
 
     Raises:
