@@ -4,7 +4,6 @@ Here belongs what a side's own documents say of it. Starting and ending processe
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ from benchmarks.serving_rivals.model import Served
 from mlops_assets.cli.programs import ROOT
 from mlops_assets.cli.stack import free_port
 from mlops_assets.config import LOOPBACK
+from serving.keys import create
 from serving.release import Row
-from serving.settings import Settings
 
 HERE = Path(__file__).parent
 Rows = list[Row]
@@ -52,19 +51,16 @@ Raises `NotInstalled` where its environment cannot be had.
 
 def service(served: Served, folder: Path) -> Side:
     """The project's service as it is run: prediction log, metrics, key check and a limit that is never reached."""
-    port, keys, headers = free_port(), folder / "keys.json", list[str]()
+    port, keys = free_port(), folder / "keys.json"
+    key = create(keys, "benchmark", ["predict"], days=None)
     environment = {
+        "SERVING_KEYS": str(keys),
         "SERVING_RELEASES": str(served.releases),
         "SERVING_STATE": str(folder / "state"),
         "SERVING_PORT": str(port),
         "SERVING_LOG_LEVEL": "warning",
         "SERVING_REQUESTS_PER_SECOND": "1000000",
     }
-    if "keys" in Settings.model_fields:
-        create = [sys.executable, "-m", "serving.keys", "create", str(keys), "benchmark", "--scope", "predict"]
-        key = subprocess.run(create, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-        environment["SERVING_KEYS"] = str(keys)
-        headers.append(f"Authorization: Bearer {key}")
     return Side(
         title="this service",
         command=(sys.executable, "-m", "serving"),
@@ -73,7 +69,7 @@ def service(served: Served, folder: Path) -> Side:
         body=_one_or_list,
         probabilities=lambda answer: [one["probability"] for one in answer["predictions"]],
         environment=environment,
-        headers=tuple(headers),
+        headers=(f"Authorization: Bearer {key}",),
     )
 
 

@@ -36,8 +36,11 @@ def test_labels_are_on_record_before_the_answer(client: TestClient[Door], settin
         '{"id": "a", "label": 1}',
         '{"id": "a", "label": null}',
         '[{"id": 1}]',
-    ]
-    + ['{"id": "a", "label": true, "late": true}', '{"id": 1.5, "label": true}', "[" * 100_000, '{"id": "\\ud800"}'],
+        '{"id": "a", "label": true, "late": true}',
+        '{"id": 1.5, "label": true}',
+        '{"id": "\\ud800"}',
+        "[" * 100_000,
+    ],
 )
 def test_what_is_no_label_is_refused_and_not_recorded(client: TestClient[Door], settings: Settings, body: str) -> None:
     """Prevents that a client's mistake becomes a label."""
