@@ -4,7 +4,6 @@ Its writer replaces it by a rename and never changes it in place, so it is opene
 and a reader of the one before goes on. Which file is current belongs to `serving.feature_source`.
 """
 
-import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -33,14 +32,14 @@ class FeatureFile:
     meta: TableMeta
 
     def __init__(self, path: Path) -> None:
-        """Opens it, and verifies that it is whole by its size and by what it says of itself.
+        """Opens it, and verifies that it is whole and what it says of itself.
 
         Raises:
             FeaturesUnavailable: it is no feature table, cut short, damaged, or of another format.
             OSError: the disk failed.
         """
         with path.open("rb") as file:  # SQLite would not say whether the disk failed, or the file is none of its own
-            size = os.fstat(file.fileno()).st_size
+            file.read(1)
         try:
             self._connection = sqlite3.connect(
                 f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True, check_same_thread=False
@@ -50,7 +49,9 @@ class FeatureFile:
         # One connection for all threads; SQLite may be built without locks of its own.
         self._lock = threading.Lock()
         try:
-            self._demand_whole(path, size)
+            # SQLite itself refuses a file that is shorter than its header says.
+            if self._connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+                raise _broken(path, "it is no feature table")
             self._connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES:d}")
             contents = self._connection.execute("SELECT content FROM meta LIMIT 2").fetchall()
             if len(contents) != 1 or not isinstance(contents[0][0], str):
@@ -77,15 +78,6 @@ class FeatureFile:
         # Whoever still asks it holds it: nothing is closed under a lookup. Python 3.13 warns of one that is left open.
         if (connection := getattr(self, "_connection", None)) is not None:
             connection.close()
-
-    def _demand_whole(self, path: Path, size: int) -> None:
-        def pragma(name: str) -> int:
-            return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-        if pragma("application_id") != APPLICATION_ID:
-            raise _broken(path, "it is no feature table")
-        if (expected := pragma("page_count") * pragma("page_size")) != size:
-            raise _broken(path, f"it has {size} of {expected} bytes")
 
 
 def _broken(path: Path, reason: object) -> FeaturesUnavailable:
