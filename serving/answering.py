@@ -91,8 +91,16 @@ class Answering:
         ):
             yield
 
-    async def answer(self, slot: Slot, body: bytes, decode: Callable[[bytes], list[Values]]) -> Answer:
+    async def answer(
+        self, slot: Slot, body: bytes, decode: Callable[[bytes], list[Values]], *, body_is_rows: bool = False
+    ) -> Answer:
         """The answer to the rows that `decode` finds in a body.
+
+        Args:
+            slot: The model that answers.
+            body: What the client sent.
+            decode: Takes it apart.
+            body_is_rows: Whether it is JSON of rows by the names of their columns, and may go on record as it is.
 
         Raises:
             ProblemDetailsException: the body is not rows of the model, the model fails, the answer cannot be recorded,
@@ -102,7 +110,8 @@ class Answering:
         request_id = f"{self._log.writer}{next(self._numbers):x}"
         try:
             if len(body) > INLINE_BYTES:
-                answer = await self._large_answer(slot, request_id, body, decode)
+                as_sent = body_is_rows and not self._recorder.hashes
+                answer = await self._large_answer(slot, request_id, body, decode, as_sent=as_sent)
             else:
                 answer = await self._small_answer(slot, request_id, decode(body))
         except RowsInvalid as error:
@@ -123,16 +132,16 @@ class Answering:
         if self._log.failure is not None and not self._serves_unrecorded:
             raise errors.cannot_record(self._log.failure)
 
-    def record_line(self, line: bytes) -> None:
-        """Puts something else on record than an answer: a label.
+    async def record_labels(self, labels: Sequence[tuple[str, bool]]) -> None:
+        """Puts labels on record, by the ids of their rows.
 
         Raises:
-            ProblemDetailsException: it cannot be recorded.
+            ProblemDetailsException: they cannot be recorded.
         """
         try:
-            self._log.append(line)
+            self._log.append(self._recorder.labels(labels, _now()))
             if self._log.syncs_each_answer:
-                self._log.sync()
+                await asyncio.get_running_loop().run_in_executor(self._requests, self._log.sync)
         except CannotRecord as error:
             raise errors.cannot_record(str(error)) from error
 
@@ -179,7 +188,7 @@ class Answering:
             _resolve(group, answers, None)
 
     async def _large_answer(
-        self, slot: Slot, request_id: str, body: bytes, decode: Callable[[bytes], list[Values]]
+        self, slot: Slot, request_id: str, body: bytes, decode: Callable[[bytes], list[Values]], *, as_sent: bool
     ) -> Answer:
         if self._large >= self._most_large:
             raise errors.full()
@@ -189,7 +198,10 @@ class Answering:
             parts = [rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
             found = self._parts.map(slot.predictor.predict, parts)
             answer = self._answer(slot, request_id, rows, list(itertools.chain.from_iterable(found)))
-            self._record([(answer, rows)])
+            if as_sent:
+                self._append(self._recorder.batch(slot, request_id, _now(), body, answer.probabilities), len(rows))
+            else:
+                self._record([(answer, rows)])
             if self._log.syncs_each_answer:
                 self._log.sync()
             return answer
@@ -204,17 +216,24 @@ class Answering:
         return Answer(slot, request_id, slot.rows.ids(rows, request_id), probabilities)
 
     def _record(self, answers: Sequence[tuple[Answer, Sequence[Values]]]) -> None:
-        at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        at = _now()
         lines = b"".join(
             self._recorder.lines(answer.slot, answer.request_id, at, answer.ids, rows, answer.probabilities)
             for answer, rows in answers
         )
+        self._append(lines, sum(len(rows) for _, rows in answers))
+
+    def _append(self, lines: bytes, rows: int) -> None:
         try:
             self._log.append(lines)
         except CannotRecord:
             if not self._serves_unrecorded:
                 raise
-            self._metrics.count_unrecorded(sum(len(rows) for _, rows in answers))
+            self._metrics.count_unrecorded(rows)
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _resolve(group: Sequence[_Asked], answers: Sequence[Answer], error: BaseException | None) -> None:

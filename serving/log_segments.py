@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from serving.release import FeatureValue, sha256_of
+from serving.release import FeatureValue, Row, sha256_of
 
 OPEN = ".open"
 SEALED = ".jsonl"
@@ -38,6 +38,48 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, tag="predictio
     features_sha256: str | None = None
     context: dict[str, FeatureValue] = {}
     """The contract's columns beside the features, as far as the client gave them: split key, entity, time, segments."""
+
+
+class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, tag="batch", tag_field="kind"):
+    """The answered rows of one large request, as they were sent: taking them apart is left to whoever reads the log."""
+
+    request_id: str
+    at: str
+    model_version: int
+    epoch: int
+    row_id: str | None
+    """The column with a row's id, if the contract has one."""
+    features: tuple[str, ...]
+    """The columns that the model saw; one that a row does not have was null. All others are context."""
+    rows: msgspec.Raw
+    """A JSON list of rows, or one row, on one line."""
+    probabilities: list[float]
+
+    def records(self) -> list[PredictionRecord]:
+        """A record for each row.
+
+        Raises:
+            msgspec.ValidationError: there are not as many rows as probabilities.
+        """
+        read = msgspec.json.decode(self.rows, type=list[Row] | Row)
+        rows = read if isinstance(read, list) else [read]
+        if len(rows) != len(self.probabilities):
+            raise msgspec.ValidationError(f"{len(rows)} rows, {len(self.probabilities)} probabilities")
+        return [self._record(*one) for one in enumerate(zip(rows, self.probabilities, strict=True))]
+
+    def _record(self, position: int, answered: tuple[Row, float]) -> PredictionRecord:
+        row, probability = answered
+        id_ = None if self.row_id is None else row.pop(self.row_id, None)
+        return PredictionRecord(
+            id=f"{self.request_id}.{position}" if id_ is None else str(id_),
+            request_id=self.request_id,
+            at=self.at,
+            model_version=self.model_version,
+            epoch=self.epoch,
+            probability=probability,
+            features={name: row.pop(name, None) for name in self.features},
+            context={name: value for name, value in row.items() if value is not None},
+        )
 
 
 class LabelRecord(msgspec.Struct, frozen=True, kw_only=True, tag="label", tag_field="kind"):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -15,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from serving.log_segments import LabelRecord, PredictionRecord, SegmentInvalid
+from serving.log_segments import BatchRecord, LabelRecord, PredictionRecord, SegmentInvalid
 
 PREDICTIONS, LABELS = "predictions.parquet", "labels.parquet"
 BATCH_BYTES = 8 << 20
 """Lines that are in memory at a time; as Python objects and Arrow columns they take some ten times that."""
 TIME = pa.timestamp("us", tz="UTC")
-PLACE = (("segment", pa.string()), ("line", pa.int64()))
+PLACE = (("segment", pa.string()), ("number", pa.int64()))
+"""Of a record: its segment, and the how manieth it is there."""
 PREDICTION_COLUMNS = pa.schema(
     [
         ("id", pa.string()),
@@ -37,7 +39,8 @@ PREDICTION_COLUMNS = pa.schema(
     ]
 )
 LABEL_COLUMNS = pa.schema([("id", pa.string()), ("label", pa.bool_()), ("at", TIME), *PLACE])
-_READ = msgspec.json.Decoder(PredictionRecord | LabelRecord)
+Record = PredictionRecord | LabelRecord
+_READ = msgspec.json.Decoder(PredictionRecord | BatchRecord | LabelRecord)
 _AS_JSON = msgspec.json.Encoder()
 
 
@@ -65,10 +68,13 @@ def write_rows(segment: Path, folder: Path) -> SegmentRows:
             name: stack.enter_context(pq.ParquetWriter(folder / name, schema, compression="zstd"))
             for name, schema in ((PREDICTIONS, PREDICTION_COLUMNS), (LABELS, LABEL_COLUMNS))
         }
+        counted = 0
         for number, lines in _batches(segment):
-            records = [_record(line, segment, at) for at, line in enumerate(lines, start=number)]
-            answered = [(at, one) for at, one in enumerate(records, number) if isinstance(one, PredictionRecord)]
-            labels = [(at, one) for at, one in enumerate(records, number) if isinstance(one, LabelRecord)]
+            read = chain.from_iterable(_records(line, segment, at) for at, line in enumerate(lines, start=number))
+            records = list(enumerate(read, start=counted + 1))
+            counted += len(records)
+            answered = [(at, one) for at, one in records if isinstance(one, PredictionRecord)]
+            labels = [(at, one) for at, one in records if isinstance(one, LabelRecord)]
             try:
                 tables = {
                     PREDICTIONS: _predictions(answered, segment.stem),
@@ -103,12 +109,12 @@ def _batches(segment: Path) -> Iterator[tuple[int, list[bytes]]]:
             number += len(lines)
 
 
-def _record(line: bytes, segment: Path, number: int) -> PredictionRecord | LabelRecord:
+def _records(line: bytes, segment: Path, number: int) -> Sequence[Record]:
     try:
-        record: PredictionRecord | LabelRecord = _READ.decode(line)
+        read: Record | BatchRecord = _READ.decode(line)
+        return read.records() if isinstance(read, BatchRecord) else [read]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SegmentInvalid(f"{segment.name}: line {number} is no record: {error}") from error
-    return record
 
 
 def _predictions(numbered: Sequence[tuple[int, PredictionRecord]], segment: str) -> pa.Table:
@@ -125,7 +131,7 @@ def _predictions(numbered: Sequence[tuple[int, PredictionRecord]], segment: str)
         features_sha256=[record.features_sha256 for record in records],
         context=[_json(record.context) for record in records],
         segment=[segment] * len(records),
-        line=[line for line, _ in numbered],
+        number=[number for number, _ in numbered],
     )
 
 
@@ -137,7 +143,7 @@ def _labels(numbered: Sequence[tuple[int, LabelRecord]], segment: str) -> pa.Tab
         label=[record.label for record in records],
         at=_times(record.at for record in records),
         segment=[segment] * len(records),
-        line=[line for line, _ in numbered],
+        number=[number for number, _ in numbered],
     )
 
 

@@ -36,7 +36,7 @@ from serving.release import sha256_of
 OF = "the prediction log"
 WRITTEN_LATE = timedelta(days=1)
 """A row may be written to a segment that was opened after it was answered; by no more than this."""
-IN_ORDER = '"at", segment, line'
+IN_ORDER = '"at", segment, number'
 """Of records: by time; what came at the same time comes in the order in which it was written."""
 
 
@@ -123,19 +123,19 @@ def _judge(
     )
     connection.execute(
         "CREATE VIEW truths AS SELECT id, "
-        "arg_max(label, {'at': \"at\", 'segment': segment, 'line': line}) AS _label "
+        "arg_max(label, {'at': \"at\", 'segment': segment, 'number': number}) AS _label "
         f"FROM {parquet_files(*(folder / LABELS for folder in log.gathered()))} "
         "WHERE id IN (SELECT id FROM answered) GROUP BY id"
     )
     connection.execute(
-        'CREATE VIEW logged AS SELECT id AS _id, "at" AS _at, segment AS _segment, line AS _line, _label, '
+        'CREATE VIEW logged AS SELECT id AS _id, "at" AS _at, segment AS _segment, number AS _number, _label, '
         f"row_number() OVER (PARTITION BY id ORDER BY {IN_ORDER}) AS _nth, "
         f"json_extract(features, {_list(feature_paths(dataset))}) AS _features, "
         f"json_extract(context, {_list(context_paths(dataset))}) AS _context "
         "FROM answered LEFT JOIN truths USING (id)"
     )
     select = (
-        f"SELECT {ordered_columns(dataset)}, _at, _segment, _line, _id AS _record, "
+        f"SELECT {ordered_columns(dataset)}, _at, _segment, _number, _id AS _record, "
         f"{reason_sql(log_rules(dataset))} AS _left_out FROM logged"
     )
     return write_parquet(connection, select, judged, of=OF)
@@ -151,7 +151,7 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, dataset: Dataset, judge
     columns = ", ".join(map(quoted, dataset.columns))
     if key and key not in dataset.columns:  # then nobody sent it, and the record's id tells the rows apart as well
         columns += f", _record AS {quoted(key)}"
-    kept = f"SELECT {columns} FROM {parquet_files(judged)} WHERE _left_out IS NULL ORDER BY _at, _segment, _line"
+    kept = f"SELECT {columns} FROM {parquet_files(judged)} WHERE _left_out IS NULL ORDER BY _at, _segment, _number"
     first, *others = [folder / f"{table}.parquet" for table in tables]
     write_parquet(connection, kept, first, of=OF)
     for other in others:

@@ -1,6 +1,5 @@
 """`POST /feedback`: what came true of rows that were answered before, by their ids."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -11,7 +10,6 @@ from litestar.params import SkipValidation
 from serving import errors
 from serving.answering import Answering
 from serving.door import body_of
-from serving.log_segments import LabelRecord
 from serving.rows import MAX_ROWS, RowId
 from serving.schemas import Recorded
 
@@ -47,7 +45,5 @@ async def feedback(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.labels_invalid(error) from None
     labels = given if isinstance(given, list) else [given]
-    at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    records = [LabelRecord(id=str(label.id), label=label.label, at=at) for label in labels]
-    answering.record_line(msgspec.json.Encoder().encode_lines(records))
-    return Response(Recorded(len(records)))
+    await answering.record_labels([(str(label.id), label.label) for label in labels])
+    return Response(Recorded(len(labels)))

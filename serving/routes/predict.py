@@ -38,7 +38,7 @@ def predict_app(serving: Serving, features: FeatureSource, answering: Answering)
         if (entity := slot.rows.entity_of(body)) is not None:
             answer = await _of_entity(slot, entity, features, answering)
         else:
-            found = await answering.answer(slot, body, slot.rows.decode)
+            found = await answering.answer(slot, body, slot.rows.decode, body_is_rows=True)
             rows = [Prediction(*pair) for pair in zip(found.ids, found.probabilities, strict=True)]
             answer = Predictions(found.request_id, pointer.model_version, pointer.epoch, rows)
         content = encoder.encode(answer)

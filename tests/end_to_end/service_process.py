@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import psutil
 
-from serving.log_segments import LabelRecord, PredictionRecord
+from serving.log_segments import BatchRecord, LabelRecord, PredictionRecord
 from tests.unit.serving.bundles import ROW
 
 
@@ -62,8 +62,10 @@ class Service:
         for segment in sorted((self.state / "log").glob("*")):
             content = segment.read_bytes()
             for line in content[: content.rfind(b"\n") + 1].splitlines():
-                record = msgspec.json.decode(line, type=PredictionRecord | LabelRecord)
-                if isinstance(record, PredictionRecord):
+                record = msgspec.json.decode(line, type=PredictionRecord | BatchRecord | LabelRecord)
+                if isinstance(record, BatchRecord):
+                    records += record.records()
+                elif isinstance(record, PredictionRecord):
                     records.append(record)
         return records
 

@@ -18,7 +18,7 @@ VALUES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(al
 
 def rows_of(path: Path) -> list[tuple[Any, ...]]:
     """A Parquet file's rows by their line."""
-    return duckdb.read_parquet(str(path)).order("line").project('* REPLACE ("at"::VARCHAR AS "at")').fetchall()
+    return duckdb.read_parquet(str(path)).order("number").project('* REPLACE ("at"::VARCHAR AS "at")').fetchall()
 
 
 def test_answers_and_labels_go_to_a_file_each_and_nothing_of_them_is_lost(tmp_path: Path) -> None:

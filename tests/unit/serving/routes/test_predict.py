@@ -17,7 +17,7 @@ from litestar.types import HTTPReceiveMessage, HTTPScope, Message
 
 from serving.app import create_app
 from serving.door import Door
-from serving.log_segments import PredictionRecord
+from serving.log_segments import BatchRecord, PredictionRecord
 from serving.release import Case, Row
 from serving.settings import Settings
 from tests.unit.serving.bundles import (
@@ -183,7 +183,8 @@ def by_tail(releases: Path, settings: Settings) -> Iterator[TestClient[Door]]:
 
 def _recorded(settings: Settings) -> list[PredictionRecord]:
     lines = [line for path in (settings.log).iterdir() for line in path.read_bytes().splitlines()]
-    return [msgspec.json.decode(line, type=PredictionRecord) for line in lines]
+    records = [msgspec.json.decode(line, type=PredictionRecord | BatchRecord) for line in lines]
+    return [one for record in records for one in (record.records() if isinstance(record, BatchRecord) else [record])]
 
 
 def test_every_answered_row_is_on_record_with_what_came_beside_it(
@@ -202,13 +203,18 @@ def test_every_answered_row_is_on_record_with_what_came_beside_it(
 
 def test_a_large_request_is_on_record_row_for_row(by_tail: TestClient[Door], settings: Settings) -> None:
     """Prevents that the parts of a large request change places, on the way to the client or to the log."""
-    rows = [{**ROW, "dep delay": float(number), "flight": number} for number in range(3000)]
-    answer = by_tail.post("/predict", json=rows).json()["predictions"]
+    rows = [{**ROW, "dep delay": float(number), "flight": number, "day": "a\n\r\u2028b"} for number in range(3000)]
+    body = json.dumps(rows, indent=2)  # with ends of lines, and characters that JSON may escape
+    answer = by_tail.post("/predict", content=body, headers={"content-type": "application/json"}).json()["predictions"]
     assert [row["id"] for row in answer] == [str(number) for number in range(3000)]
     expected = [probability({**ROW, "dep delay": float(number)}, 1) for number in range(3000)]
     np.testing.assert_allclose([row["probability"] for row in answer], expected, atol=1e-5)
     recorded = {record.id: record for record in _recorded(settings)}
     assert [recorded[row["id"]].probability for row in answer] == [row["probability"] for row in answer]
+    for row in rows:
+        record = recorded[str(row["flight"])]
+        assert record.features == {name: row[name] for name in ("dep delay", "hour", "carrier")}
+        assert record.context == {"day": "a\n\r\u2028b"}
 
 
 def test_hashes_may_stand_for_the_features(releases: Path, settings: Settings) -> None:
