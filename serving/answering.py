@@ -195,8 +195,10 @@ class Answering:
 
         def answer() -> Answer:
             rows = decode(body)
-            parts = [rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
-            found = self._parts.map(slot.predictor.predict, parts)
+            parts = (rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS))
+            # The model runs on one part while the next is encoded.
+            running = [self._parts.submit(slot.predictor.run, slot.predictor.encode(part)) for part in parts]
+            found = [run.result() for run in running]
             answer = self._answer(slot, request_id, rows, list(itertools.chain.from_iterable(found)))
             if as_sent:
                 self._append(self._recorder.batch(slot, request_id, _now(), body, answer.probabilities), len(rows))

@@ -67,9 +67,17 @@ class Predictor:
         Raises:
             PredictionFailed: an answer is missing or not finite.
         """
-        (probabilities,) = self._session.run([OUTPUT], {INPUT: self.encode(rows)})
-        if probabilities.shape != (len(rows), 2):
-            raise PredictionFailed(f"{OUTPUT} has shape {probabilities.shape} for {len(rows)} rows")
+        return self.run(self.encode(rows))
+
+    def run(self, encoded: NDArray[np.float32]) -> list[float]:
+        """The same of rows that are encoded already; other threads go on meanwhile.
+
+        Raises:
+            PredictionFailed: an answer is missing or not finite.
+        """
+        (probabilities,) = self._session.run([OUTPUT], {INPUT: encoded})
+        if probabilities.shape != (len(encoded), 2):
+            raise PredictionFailed(f"{OUTPUT} has shape {probabilities.shape} for {len(encoded)} rows")
         true = probabilities[:, 1]
         if not math.isfinite(true.sum()):  # one that is not finite makes the sum so, at a third of the cost
             raise PredictionFailed(f"the answer to row {int(np.argmin(np.isfinite(true)))} is not finite")
