@@ -150,9 +150,9 @@ def features_unavailable(error: Exception, headers: Mapping[str, str]) -> Servic
     return _problem(503, "features-unavailable", title, str(error), {**headers, "Retry-After": "1"})
 
 
-def labels_invalid(error: Exception) -> ServiceProblem:
+def labels_invalid(fault: str) -> ServiceProblem:
     """The body is not labels."""
-    return _problem(400, "labels-invalid", "The body is not labels", str(error), {})
+    return _problem(400, "labels-invalid", "The body is not labels", fault, {})
 
 
 def prediction_failed(error: Exception, headers: Mapping[str, str]) -> ServiceProblem:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from serving.entity_key import key_text
 from serving.release import FeatureValue, Row, sha256_of
 
 OPEN = ".open"
@@ -20,6 +21,11 @@ _SEALED_NAME = re.compile(r"(?P<stem>[0-9]{8}T[0-9]{12}Z-[0-9a-f]{8,16}-[0-9]+)\
 
 class SegmentInvalid(Exception):
     """A sealed segment is not what its name says; the message names it."""
+
+
+def row_id_of(given: FeatureValue, request_id: str, position: int) -> str:
+    """The id that a row has in the log: the client's as text, the same for 5, 5.0 and "5", else one by its request."""
+    return (None if given is None else key_text(given)) or f"{request_id}.{position}"
 
 
 class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, tag="prediction", tag_field="kind"):
@@ -71,7 +77,7 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, tag="batch", tag_fi
         row, probability = answered
         id_ = None if self.row_id is None else row.pop(self.row_id, None)
         return PredictionRecord(
-            id=f"{self.request_id}.{position}" if id_ is None else str(id_),
+            id=row_id_of(id_, self.request_id, position),
             request_id=self.request_id,
             at=self.at,
             model_version=self.model_version,

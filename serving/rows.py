@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from serving.log_segments import row_id_of
 from serving.release import MANIFEST, Feature, FeatureValue, ReleaseInvalid
 
 MAX_ROWS = 10_000
@@ -20,13 +21,9 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 Values = tuple[FeatureValue, ...]
 """A row's values in the order of the manifest's features, then its id and its context where the release names them."""
 
-RowId = Annotated[str, Meta(min_length=1, max_length=256)] | Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
-ContextValue = (
-    Annotated[str, Meta(max_length=256)]
-    | Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
-    | Annotated[float, Meta(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
-    | bool
-)
+Number = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)] | Annotated[float, Meta(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
+RowId = Annotated[str, Meta(min_length=1, max_length=256)] | Number
+ContextValue = Annotated[str, Meta(max_length=256)] | Number | bool
 
 
 class RowsInvalid(Exception):
@@ -128,7 +125,7 @@ class Rows:
         at = self._id_at
         if at is None:
             return [f"{request_id}.{position}" for position in range(len(rows))]
-        return [f"{request_id}.{position}" if row[at] is None else str(row[at]) for position, row in enumerate(rows)]
+        return [row_id_of(row[at], request_id, position) for position, row in enumerate(rows)]
 
     def context(self, row: Values) -> dict[str, FeatureValue]:
         """What the client said of a row beside its features and its id."""
@@ -142,7 +139,7 @@ def _entity_type(entity_key: str, beside: Sequence[str], row_id: str | None) -> 
     return msgspec.defstruct(
         "Entity",
         [
-            ("entity", RowId | float),
+            ("entity", RowId),
             *((f"column_{position}", kinds[name], None) for position, name in enumerate(others)),
         ],
         rename={"entity": entity_key, **{f"column_{position}": name for position, name in enumerate(others)}},

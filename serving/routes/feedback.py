@@ -10,6 +10,7 @@ from litestar.params import SkipValidation
 from serving import errors
 from serving.answering import Answering
 from serving.door import body_of
+from serving.entity_key import key_text
 from serving.rows import MAX_ROWS, RowId
 from serving.schemas import Recorded
 
@@ -43,7 +44,9 @@ async def feedback(
     try:
         given = msgspec.json.decode(body_of(request.scope), type=Labels)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.labels_invalid(error) from None
-    labels = given if isinstance(given, list) else [given]
-    await answering.record_labels([(str(label.id), label.label) for label in labels])
+        raise errors.labels_invalid(str(error)) from None
+    labels = [(key_text(label.id), label.label) for label in (given if isinstance(given, list) else [given])]
+    if nobodys := [position for position, (id_, _) in enumerate(labels) if id_ is None]:
+        raise errors.labels_invalid(f"label {nobodys[0]}: its id is a text that stands for null")
+    await answering.record_labels([(id_, label) for id_, label in labels if id_ is not None])
     return Response(Recorded(len(labels)))

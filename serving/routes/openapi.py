@@ -13,6 +13,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.static_files import create_static_files_router
 
+from serving.routes.feedback import Labels
 from serving.schemas import EntityPredictions, Predictions
 from serving.slot import Slot
 from serving.state import Serving
@@ -66,7 +67,9 @@ class SwaggerPage(OpenAPIRenderPlugin):
 def with_predict(document: dict[str, Any]) -> dict[str, Any]:
     """A copy of the document with `/predict`, which Litestar leaves out; what goes wrong there does as at MLflow's."""
     whole = deepcopy(document)
-    (answer,), components = msgspec.json.schema_components([Predictions], ref_template="#/components/schemas/{name}")
+    (answer, labels), components = msgspec.json.schema_components(
+        [Predictions, Labels], ref_template="#/components/schemas/{name}"
+    )
     whole["components"]["schemas"] |= components
     problems = whole["paths"]["/invocations"]["post"]["responses"]
     content = {"application/json": {"schema": answer}}
@@ -75,7 +78,7 @@ def with_predict(document: dict[str, Any]) -> dict[str, Any]:
             "operationId": "Predict",
             "summary": "Predict one row or a list of rows",
             "description": "A list of 1 to 10,000 rows, or one row alone. The answer has the same shape for both.",
-            "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}},
+            "requestBody": _json_body({}),
             "responses": {
                 **problems,
                 "200": {"description": "A probability for each row, in order", "headers": {}, "content": content},
@@ -83,6 +86,7 @@ def with_predict(document: dict[str, Any]) -> dict[str, Any]:
             "deprecated": False,
         }
     }
+    whole["paths"]["/feedback"]["post"]["requestBody"] = _json_body(labels)
     return whole
 
 
@@ -100,6 +104,16 @@ def with_rows(document: dict[str, Any], slot: Slot) -> dict[str, Any]:
         "required": True,
         "content": {"application/json": {"schema": body, "examples": examples}},
     }
+    # Of MLflow's forms the one that says what is in it; the route takes the others too.
+    records = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "minItems": 1}
+    live["paths"]["/invocations"]["post"]["requestBody"] = _json_body(
+        {
+            "type": "object",
+            "properties": {"dataframe_records": records},
+            "required": ["dataframe_records"],
+            "additionalProperties": False,
+        }
+    )
     responses = live["paths"]["/predict"]["post"]["responses"]
     responses["200"]["content"]["application/json"]["schema"] = answer
     if entity is not None:
@@ -112,6 +126,10 @@ def with_rows(document: dict[str, Any], slot: Slot) -> dict[str, Any]:
         f"Serves {slot.manifest.model_name} version {slot.pointer.model_version}, epoch {slot.pointer.epoch}."
     )
     return live
+
+
+def _json_body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
 def openapi(serving: Serving) -> OpenAPIConfig:
