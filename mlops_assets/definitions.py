@@ -6,13 +6,14 @@ from mlops_assets.assets.candidate import candidate_model
 from mlops_assets.assets.drift import drift_report
 from mlops_assets.assets.performance import realised_performance
 from mlops_assets.assets.production import production_model
+from mlops_assets.assets.scoring import scored_window
 from mlops_assets.assets.service import prediction_service
 from mlops_assets.assets.windows import data_window
 from mlops_assets.checks.drift import no_feature_went_silent
 from mlops_assets.checks.service import service_answers_as_released
 from mlops_assets.checks.windows import window_checks
 from mlops_assets.config import Settings
-from mlops_assets.jobs import drift_job, promotion_job, training_job, window_job
+from mlops_assets.jobs import drift_job, promotion_job, scoring_job, training_job, window_job
 from mlops_assets.resources import resources
 from mlops_assets.schedules.drift import drift_schedule
 from mlops_assets.sensors.approval import approval_sensor
@@ -25,9 +26,17 @@ from mlops_assets.sensors.windows import window_sensor
 def build_definitions(settings: Settings) -> dg.Definitions:
     """The whole graph, wired by settings."""
     return dg.Definitions(
-        assets=[data_window, drift_report, realised_performance, candidate_model, production_model, prediction_service],
+        assets=[
+            data_window,
+            drift_report,
+            realised_performance,
+            candidate_model,
+            production_model,
+            prediction_service,
+            scored_window,
+        ],
         asset_checks=[window_checks, no_feature_went_silent, service_answers_as_released],
-        jobs=[window_job, drift_job, training_job, promotion_job],
+        jobs=[window_job, drift_job, training_job, promotion_job, scoring_job],
         sensors=[
             window_sensor(settings),
             drift_sensor(settings),

@@ -23,6 +23,24 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextmanager
+def file_in_one_piece(target: Path) -> Iterator[Path]:
+    """Gives a path to write a file at, which becomes `target` at the end; a failure leaves what was there before.
+
+    For files of any size: `write_atomically` holds the content in memory.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    try:
+        yield beside
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(target)
+        _sync_folder(target.parent)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
 def folder_in_one_piece(target: Path, *, is_whole: Callable[[Path], bool] = Path.exists) -> Iterator[Path]:
     """Gives an empty folder to fill, which becomes `target` at the end; a failure leaves nothing.
 
