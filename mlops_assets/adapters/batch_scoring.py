@@ -25,7 +25,7 @@ from mlops_assets.adapters.engine import engine, make_room, number
 from mlops_assets.adapters.files import file_in_one_piece
 from mlops_assets.adapters.landing.landed_window import FORMATS, TableFile, stamp_of
 from mlops_assets.adapters.release_store import ServedModel
-from mlops_assets.adapters.table_files import Table, read_file, reading_from
+from mlops_assets.adapters.table_files import DISK_FAULTS, Table, read_file, reading_from
 from mlops_assets.domain.evaluation import Scores
 from mlops_assets.domain.feature import Feature
 from mlops_assets.domain.model_input import REASONS, input_sql
@@ -82,6 +82,7 @@ def score_file(
     Raises:
         WindowUnfit: the file cannot be read to its end, lacks a feature, or has one in another type.
         ReleaseInvalid: the model gives an answer that is not finite.
+        OSError: the output cannot be written.
     """
     started = time.perf_counter()
     features = {feature.name: _as_contract(feature) for feature in manifest.features}
@@ -110,7 +111,7 @@ def score_file(
             reader = connection.sql(query).to_arrow_reader(BATCH_ROWS)
             answers = _Answers(pa.schema(list(reader.schema)[len(features) + 1 :]), manifest.model_version)
             with _writer(beside, output.suffix, answers.schema) as write:
-                for batch in answers.of_rows(_scored(reader, model)):
+                for batch in answers.of_rows(scored_batches(_read(reader, path.name), model)):
                     write(batch)
                     told(answers.rows, rows + lines)
                 for batch in answers.of_lines(connection):
@@ -200,7 +201,7 @@ class _Answers:
         return pa.record_batch(columns, schema=self.schema)
 
 
-def _scored(reader: Iterable[pa.RecordBatch], model: ServedModel) -> Iterator[tuple[pa.RecordBatch, Scores]]:
+def scored_batches(reader: Iterable[pa.RecordBatch], model: ServedModel) -> Iterator[tuple[pa.RecordBatch, Scores]]:
     """Batches with their scores, in their order; as many are held as keep all threads busy while one is written."""
     threads = scoring_threads()
     held: deque[tuple[pa.RecordBatch, Future[Scores]]] = deque()
@@ -213,6 +214,16 @@ def _scored(reader: Iterable[pa.RecordBatch], model: ServedModel) -> Iterator[tu
         while held:
             batch, scores = held.popleft()
             yield batch, scores.result()
+
+
+def _read(reader: pa.RecordBatchReader, of: str) -> Iterator[pa.RecordBatch]:
+    """The engine's batches; what it meets on the way comes as Arrow's errors, without a class of its own."""
+    try:
+        yield from reader
+    except (OSError, pa.ArrowException) as error:
+        if any(words in str(error) for words in DISK_FAULTS):
+            raise
+        raise WindowUnfit(f"{of} cannot be read to its end: {str(error).splitlines()[0]}") from error
 
 
 def _score(batch: pa.RecordBatch, model: ServedModel) -> Scores:

@@ -62,6 +62,8 @@ def score(
             )
     except ReleaseInvalid as error:
         raise UserError(f"the model cannot be used: {error}") from error
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error}") from error
     for line in told(scored, output, manifest.model_version):
         console.print(line, soft_wrap=True, highlight=False)
     return scored
