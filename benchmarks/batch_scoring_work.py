@@ -78,7 +78,7 @@ def make_file(rows: int, folder: Path, path: Path) -> dict[str, Any]:
     """Writes so many flights, drawn from those of a year, each with an id of its own; the same ones every time."""
     with duckdb.connect() as connection:
         connection.execute("SET memory_limit = '2GB'")
-        connection.execute("SET preserve_insertion_order = false")
+        connection.execute("SET temp_directory = $folder", {"folder": str(folder / "out")})
         year = ", ".join(literal(str(folder / "landing" / f"{window}.parquet")) for window in WINDOWS)
         connection.execute(
             "CREATE TABLE year AS SELECT row_number() OVER (ORDER BY flight_id) - 1 AS place, "  # noqa: S608
@@ -88,7 +88,8 @@ def make_file(rows: int, folder: Path, path: Path) -> dict[str, Any]:
         connection.execute(
             "COPY (SELECT 'flight-' || lpad(i::VARCHAR, 9, '0') AS flight_id, year.* EXCLUDE (place) "  # noqa: S608
             f"REPLACE (CASE WHEN i % {BROKEN_EVERY} = 7 THEN 0 ELSE distance END AS distance) FROM range({rows:d}) "
-            f"AS made(i) JOIN year ON place = hash(i) % {flights:d}) TO {literal(str(path))} (FORMAT parquet)"
+            f"AS made(i) JOIN year ON place = hash(i) % {flights:d} ORDER BY i) TO {literal(str(path))} "
+            "(FORMAT parquet)"
         )
     return {"rows": rows, "broken": (rows - 8) // BROKEN_EVERY + 1}
 

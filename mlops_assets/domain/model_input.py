@@ -7,11 +7,13 @@ a service makes of a request belongs to `serving.rows` and `serving.predictor`: 
 from collections.abc import Iterable, Mapping
 
 from mlops_assets.domain.feature import FLOAT32_EXACT_INTEGER, FLOAT32_MAX, Feature
-from mlops_assets.domain.row_rules import INTEGER_TYPES, feature_rules, read_feature, reasons_sql, unread
-from mlops_assets.domain.sql import literals, quoted
+from mlops_assets.domain.row_rules import INTEGER_TYPES, feature_rules, read_feature, unread
+from mlops_assets.domain.sql import literal, literals, quoted
 
 REASONS = "_reasons"
-"""Column of the rules that a row breaks; null where it breaks none."""
+"""Column of the reasons why a row is refused, as one text; null where there are none."""
+BETWEEN_REASONS = "\x1f"
+"""Stands between two of them: a control character, which no feature has in its name."""
 NO_CATEGORY = -1
 """Position of a null in a category."""
 
@@ -32,10 +34,10 @@ def input_sql(
     for name, feature in features.items():
         value, not_read = read_feature(name, _kept(feature), types[name], is_text=is_text)
         read += [f"{value} AS {quoted(name)}", f"{not_read} AS {unread(name)}"]
-    rules = [rule for name, feature in features.items() for rule in feature_rules(name, feature)]
-    suspects = " OR ".join(f"({suspect(name, feature, types[name])})" for name, feature in features.items())
+    suspects = {name: suspect(name, feature, types[name]) for name, feature in features.items()}
     # All rules on all rows took 0.30 s for a million rows of 17 features, the suspicion alone 0.06 s.
-    reasons = f"CASE WHEN {suspects} THEN nullif({reasons_sql(rules)}, []) END AS {REASONS}"
+    found = _together(f"CASE WHEN {suspects[name]} THEN {_broken(name, features[name])} END" for name in features)
+    reasons = f"CASE WHEN {' OR '.join(suspects.values())} THEN {found} END AS {REASONS}"
     inputs = [f"{encoded(name, feature)} AS {quoted(name)}" for name, feature in features.items()]
     others = [quoted(column) for column in carried]
     return (
@@ -77,7 +79,18 @@ def suspect(name: str, feature: Feature, kind: str) -> str:
         conditions.append(f"{column} NOT BETWEEN {max(low, -limit)!r} AND {min(high, limit)!r}")
         if feature.type == "integer" and not kind.startswith(INTEGER_TYPES):
             conditions.append(f"{column} <> trunc({column})")
-    return " OR ".join(f"({condition})" for condition in conditions)
+    return f"({' OR '.join(f'({condition})' for condition in conditions)})"
+
+
+def _broken(name: str, feature: Feature) -> str:
+    return _together(
+        f"CASE WHEN {rule.condition} THEN {literal(rule.reason)} END" for rule in feature_rules(name, feature)
+    )
+
+
+def _together(texts: Iterable[str]) -> str:
+    """Texts that are there as one; null where none is."""
+    return f"nullif(concat_ws({', '.join([literal(BETWEEN_REASONS), 'NULL', *texts])}), '')"
 
 
 def _kept(feature: Feature) -> Feature:

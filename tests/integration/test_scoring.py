@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mlops_assets.cli.main import app
-from mlops_assets.cli.state import leave_mark
+from mlops_assets.cli.state import MARK
 from tests.integration.conftest import Loop, failure_message
 
 pytestmark = pytest.mark.integration
@@ -41,8 +41,9 @@ def test_a_window_is_scored_by_production_when_asked(
     np.testing.assert_allclose(out["probability"], production.model.score(rows), rtol=0, atol=1e-6)
     assert said["mean_probability"] == pytest.approx(out["probability"].mean())
 
-    leave_mark(loop.settings)
+    (loop.settings.state / MARK).write_text("small")
     monkeypatch.setenv("MLOPS_HOME", str(loop.settings.state))
+    monkeypatch.setenv("MLOPS_DATASET", str(loop.settings.dataset))
     landed = loop.settings.landing / "2024-01.parquet"
     named = CliRunner().invoke(app, ["score", str(landed), "-o", str(tmp_path / "out.csv"), "--version", "1"])
     assert named.exit_code == 0, named.output
