@@ -87,6 +87,15 @@ def test_csv_and_parquet_give_the_same(released: tuple[Manifest, bytes], tmp_pat
     assert of_csv.by_reason == of_parquet.by_reason == {"amount: out of range": 2, "colour: unknown category": 1}
 
 
+def test_a_large_csv_file_keeps_its_order(released: tuple[Manifest, bytes], tmp_path: Path) -> None:
+    """Prevents that what several threads parse comes out as they happen to end: no id need tell rows apart."""
+    frame, times = scored_frame(ROWS), 60
+    header, _, body = frame.to_csv(index=False).partition("\n")
+    (tmp_path / "rows.csv").write_text(f"{header}\n{body * times}")
+    _, out = score(tmp_path / "rows.csv", tmp_path / "out.parquet", released)
+    assert out["case_id"].tolist() == frame["case_id"].tolist() * times
+
+
 def test_refused_rows_keep_their_place(
     releases: ReleaseStore, released: tuple[Manifest, bytes], tmp_path: Path
 ) -> None:

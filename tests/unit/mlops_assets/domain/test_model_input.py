@@ -20,12 +20,8 @@ FEATURES = {
     "flag": Feature(type="boolean", nullable=True),
 }
 EDGES = [0.0, 1.0, 2.0, 0.5, -2.5, 1000.0, 23.0, 23.5, 2.0**24, 2.0**24 + 2, 3.4028234663852886e38, 3.5e38, 1e300]
-NUMBERS = st.one_of(
-    st.none(),
-    st.sampled_from([*EDGES, *(-edge for edge in EDGES), float("inf"), float("-inf"), float("nan")]),
-    st.floats(),
-    st.integers(-30, 30).map(float),
-)
+EDGES += [-edge for edge in EDGES] + [float("inf"), float("-inf"), float("nan")]
+NUMBERS = st.one_of(st.none(), st.floats(), st.integers(-30, 30).map(float))
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +45,10 @@ def scored(
     return engine.sql(input_sql(features, types, source="given", is_text=is_text, carried=[])).fetchall()
 
 
-@settings(deadline=None, max_examples=60)
-@given(values=st.lists(NUMBERS, min_size=1, max_size=20), name=st.sampled_from(sorted(FEATURES)), as_text=st.booleans())
+@settings(deadline=None, max_examples=10)
+@given(values=st.lists(NUMBERS, max_size=20).map(lambda others: [None, *EDGES, *others]))
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("name", FEATURES)
 def test_a_cheap_suspicion_misses_no_row_that_breaks_a_rule(
     values: list[float | None], name: str, as_text: bool
 ) -> None:
