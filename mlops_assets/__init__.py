@@ -7,4 +7,5 @@ The way of the data, a line a step; each step has one name in `assets`, `checks`
     candidate    where drift exceeds the threshold, a model is trained and compared with production
     production   a candidate that the gate let through is promoted and released
     service      what the prediction service answers with is observed and checked
+    scoring      the production model scores a whole window, when somebody asks for it
 """

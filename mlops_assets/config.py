@@ -114,6 +114,11 @@ class Settings(BaseSettings):
         return self.state / "reports"
 
     @property
+    def scored(self) -> Path:
+        """Windows that a model scored."""
+        return self.state / "scored"
+
+    @property
     def releases(self) -> Path:
         """The release bundles and the pointer."""
         return self.state / "releases"

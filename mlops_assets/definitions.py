@@ -9,6 +9,7 @@ from mlops_assets.assets.performance import realised_performance
 from mlops_assets.assets.prediction_log import prediction_log
 from mlops_assets.assets.prediction_window import prediction_window
 from mlops_assets.assets.production import production_model
+from mlops_assets.assets.scoring import scored_window
 from mlops_assets.assets.service import prediction_service
 from mlops_assets.assets.windows import data_window
 from mlops_assets.checks.drift import no_feature_went_silent
@@ -21,6 +22,7 @@ from mlops_assets.jobs import (
     prediction_log_job,
     prediction_window_job,
     promotion_job,
+    scoring_job,
     training_job,
     window_job,
 )
@@ -48,9 +50,18 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             prediction_service,
             prediction_log,
             prediction_window,
+            scored_window,
         ],
         asset_checks=[window_checks, no_feature_went_silent, service_answers_as_released, prediction_log_is_whole],
-        jobs=[window_job, drift_job, training_job, promotion_job, prediction_log_job, prediction_window_job],
+        jobs=[
+            window_job,
+            drift_job,
+            training_job,
+            promotion_job,
+            prediction_log_job,
+            prediction_window_job,
+            scoring_job,
+        ],
         sensors=[
             window_sensor(settings),
             drift_sensor(settings),

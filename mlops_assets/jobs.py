@@ -42,3 +42,9 @@ prediction_window_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="What was answered in a period lands as a window.",
 )
+scoring_job = dg.define_asset_job(
+    "scoring_job",
+    selection=dg.AssetSelection.assets("scored_window"),
+    executor_def=dg.in_process_executor,
+    description="The production model scores all rows of a window. Nothing starts it by itself.",
+)

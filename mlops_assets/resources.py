@@ -123,6 +123,16 @@ class ReportsResource(dg.ConfigurableResource["ReportsResource"]):
         return f"{self.url}/{self.page(window).name}"
 
 
+class ScoredWindowsResource(dg.ConfigurableResource["ScoredWindowsResource"]):
+    """Where windows that a model scored are kept."""
+
+    folder: str
+
+    def file(self, window: str, *, data_version: str, model_version: int) -> Path:
+        """The scores of a version of a window by a version of the model."""
+        return Path(self.folder) / window / f"{data_version}-v{model_version}.parquet"
+
+
 @dg.resource(config_schema={"experiment_name": str, "mlflow_tracking_uri": str, "env": dict, "extra_tags": dict})
 def mlflow_run(context: dg.InitResourceContext):  # type: ignore[no-untyped-def]  # noqa: ANN201
     """dagster-mlflow's resource, imported when a step asks for it and not before (it takes seconds)."""
@@ -175,6 +185,7 @@ def resources(settings: Settings) -> dict[str, object]:
             log=str(settings.prediction_log), folder=str(settings.gathered_log), keep_days=settings.log_keep_days
         ),
         "reports": ReportsResource(folder=str(settings.reports), url=settings.reports_url),
+        "scored": ScoredWindowsResource(folder=str(settings.scored)),
         "mlflow": mlflow_run.configured(
             {
                 "experiment_name": read_dataset(settings.dataset).name,

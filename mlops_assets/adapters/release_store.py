@@ -43,22 +43,24 @@ class Lineage:
 class ServedModel:
     """A bundle's model, computing as the service does: float32 from the encoding on."""
 
-    def __init__(self, model: bytes, features: Sequence[Feature]) -> None:
+    def __init__(self, model: bytes, features: Sequence[Feature], *, threads: int = 0) -> None:
+        """Loads the model; `threads` is how many one run of it takes, 0 for as many as there are cores."""
         self.features = features
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def score(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Probability of the target being true for each row; shape [rows]."""
-        return self._run(self._encode(frame))
+        return self.run(self._encode(frame))
 
     def row_milliseconds(self, frame: pd.DataFrame) -> float:
         """Median time for one row of the frame, encoded already, as the service has it."""
         rows, took = self._encode(frame.head(TIMED_ROWS)), []
         for row in range(len(rows)):
             start = time.perf_counter()
-            self._run(rows[row : row + 1])
+            self.run(rows[row : row + 1])
             took.append(time.perf_counter() - start)
         return 1000 * float(np.median(took))
 
@@ -71,7 +73,8 @@ class ServedModel:
             matrix[:, position] = column.to_numpy(np.float32, na_value=np.nan)
         return matrix
 
-    def _run(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    def run(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """The same for rows that are encoded already; shape [rows, features]."""
         (probabilities,) = self._session.run(["probabilities"], {"features": matrix})
         scores: npt.NDArray[np.float64] = probabilities[:, 1].astype(np.float64)
         return scores
@@ -115,9 +118,18 @@ class ReleaseStore:
         Raises:
             ReleaseInvalid: its bundle is not there, or not the one that the hash names.
         """
+        manifest, exported = self.exported(model_version, manifest_sha256=manifest_sha256)
+        return manifest, ServedModel(exported, manifest.features)
+
+    def exported(self, model_version: int, *, manifest_sha256: str) -> tuple[Manifest, bytes]:
+        """A published model as its file's bytes, verified.
+
+        Raises:
+            ReleaseInvalid: its bundle is not there, or not the one that the hash names.
+        """
         bundle = self.folder / str(model_version)
         manifest = release.verify(bundle, manifest_sha256=manifest_sha256, model_version=model_version)
-        return manifest, ServedModel((bundle / release.MODEL).read_bytes(), manifest.features)
+        return manifest, (bundle / release.MODEL).read_bytes()
 
     def holds(self, model_version: int, *, manifest_sha256: str) -> bool:
         """Whether the bundle is published and whole."""

@@ -189,6 +189,10 @@ class WindowStore:
             frame: pd.DataFrame = connection.sql(ordered).df()
         return frame.astype({self.dataset.target: bool}) if labelled else frame
 
+    def clean(self, stored: DataWindow) -> Path:
+        """The Parquet file of a version's clean rows, all of them."""
+        return self._folder(stored.window) / stored.data_version / CLEAN
+
     def quarantined(self, stored: DataWindow, *, rows: int, reasons: Sequence[str] = ()) -> pd.DataFrame:
         """The first quarantined rows of a version: their columns as they landed, `_reasons`, `_line_number`, `_line`.
 

@@ -13,15 +13,7 @@ from mlops_assets.adapters.engine import make_room, number
 from mlops_assets.adapters.landing.landed_window import LandedWindow
 from mlops_assets.adapters.table_files import Table, read_file, reading_from, write_parquet
 from mlops_assets.domain.dataset import Dataset
-from mlops_assets.domain.row_rules import (
-    ALLOWED_TYPES,
-    NULL_TYPE,
-    TEXT_TYPES,
-    TIME_TYPES,
-    read_label,
-    read_text,
-    several,
-)
+from mlops_assets.domain.row_rules import can_hold, read_label, read_text, several
 from mlops_assets.domain.sql import parquet_files, quoted
 from mlops_assets.domain.windows import WindowUnfit
 
@@ -126,16 +118,11 @@ def _origins(dataset: Dataset, tables: dict[str, Table]) -> dict[str, str]:
     wrong = [
         f"{column} is {table.types[column]}, the contract says {kind}"
         for column, kind in wanted.items()
-        if not (table := tables[origins[column]]).is_text and not _fits(table.types[column], kind)
+        if not (table := tables[origins[column]]).is_text and not can_hold(table.types[column], kind)
     ]
     if wrong:
         raise WindowUnfit("columns are of another type: " + "; ".join(wrong))
     return origins
-
-
-def _fits(kind: str, wanted: str) -> bool:
-    allowed = (*TIME_TYPES, *TEXT_TYPES) if wanted == "time" else ALLOWED_TYPES[wanted]
-    return kind == NULL_TYPE or (kind.startswith(allowed) and not kind.endswith("]"))
 
 
 def _join(

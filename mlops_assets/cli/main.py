@@ -142,6 +142,23 @@ def checks(
         raise typer.Exit(1)
 
 
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="A Parquet or CSV file with the model's features.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="What to write: .parquet or .csv.")],
+    version: Annotated[int | None, typer.Option(help="A registered version; else production.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the output where it is there.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail where a row was refused; the output stays.")] = False,
+    dataset: DatasetOption = None,
+) -> None:
+    """Score a file of any size. Rows that break the contract keep their place, without a probability."""
+    from mlops_assets.cli.score import score
+
+    scored = score(settings_of(dataset), file, output, console(), version=version, force=force)
+    if strict and scored.refused:
+        raise typer.Exit(1)
+
+
 @window_app.command("add")
 def window_add(
     path: Annotated[Path, typer.Argument(help="A Parquet or CSV file, or a folder with a file for each table.")],

@@ -75,11 +75,12 @@ def row_rules(dataset: Dataset) -> list[RowRule]:
         RowRule("label", f"{dataset.target}: contradictory labels", "_is_contradictory"),
     ]
     for name, feature in dataset.features.items():
-        rules += _feature_rules(name, feature)
+        rules += feature_rules(name, feature)
     return rules
 
 
-def _feature_rules(name: str, feature: Feature) -> list[RowRule]:
+def feature_rules(name: str, feature: Feature) -> list[RowRule]:
+    """What a row must hold of one feature; the conditions speak of the columns NAME and `_unread NAME`."""
     column = quoted(name)
     rules = []
     if not feature.nullable:
@@ -114,6 +115,12 @@ def reasons_sql(rules: Sequence[RowRule]) -> str:
     """The list of the reasons that hold of a row, in SQL."""
     cases = ", ".join(f"CASE WHEN {rule.condition} THEN {literal(rule.reason)} END" for rule in rules)
     return f"list_filter([{cases}], lambda reason: reason IS NOT NULL)"
+
+
+def can_hold(kind: str, wanted: str) -> bool:
+    """Whether a column of the engine's type `kind` can hold a feature of the type `wanted`, or a `time`."""
+    allowed = (*TIME_TYPES, *TEXT_TYPES) if wanted == "time" else ALLOWED_TYPES[wanted]
+    return kind == NULL_TYPE or (kind.startswith(allowed) and not kind.endswith("]"))
 
 
 def truth_texts(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.adapters.files import folder_in_one_piece, write_atomically
+from mlops_assets.adapters.files import file_in_one_piece, folder_in_one_piece, write_atomically
 
 
 def names_in(folder: Path) -> set[str]:
@@ -32,6 +32,21 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch: 
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert names_in(tmp_path) == {"pointer.json"}
+
+
+def test_a_large_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    """Prevents that a reader meets a part of it, or that a failure costs what was there before."""
+    target = tmp_path / "scores.parquet"
+    for content in (b"first", b"second"):
+        before = target.read_bytes() if target.exists() else None
+        with file_in_one_piece(target) as beside:
+            beside.write_bytes(content)
+            assert (target.read_bytes() if target.exists() else None) == before
+        assert target.read_bytes() == content
+    with pytest.raises(FileNotFoundError), file_in_one_piece(target) as beside:
+        (beside.parent / "away").rename(beside)
+    assert target.read_bytes() == b"second"
+    assert names_in(tmp_path) == {"scores.parquet"}
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:

@@ -1,0 +1,268 @@
+"""Scores a file of any size with a released model, batch by batch, in memory that does not follow the file's size.
+
+Here belong reading, running and writing. How a row becomes the model's input, and which are refused, belongs to
+`mlops_assets.domain.model_input`; opening files safely to `table_files`.
+"""
+
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from mlops_assets.adapters.engine import engine, make_room, number
+from mlops_assets.adapters.files import file_in_one_piece
+from mlops_assets.adapters.landing.landed_window import FORMATS, TableFile, stamp_of
+from mlops_assets.adapters.release_store import ServedModel
+from mlops_assets.adapters.table_files import DISK_FAULTS, Table, read_file, reading_from
+from mlops_assets.domain.evaluation import Scores
+from mlops_assets.domain.feature import Feature
+from mlops_assets.domain.model_input import BETWEEN_REASONS, REASONS, input_sql
+from mlops_assets.domain.row_rules import LINE_UNREADABLE, can_hold
+from mlops_assets.domain.sql import literal
+from mlops_assets.domain.windows import WindowUnfit
+from serving import release
+from serving.release import Manifest
+
+PROBABILITY, VERSION, REASON = "probability", "model_version", "reason"
+"""What the output holds beside the columns that are carried; a carried column of such a name gives way."""
+BATCH_ROWS = 65_536
+MOST_THREADS = 8
+"""That run the model: one thread reads 2 to 3 million rows in the second in which one of these scores 350,000."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What came of a file."""
+
+    rows: int
+    refused: int
+    """Rows that break what the model takes: their probability is null, and `reason` says why."""
+    by_reason: dict[str, int]
+    """Refused rows by rule, the most frequent first; a row may break several."""
+    mean_probability: float | None
+    """Of the rows that were scored; None where there are none."""
+    seconds: float
+
+
+def score_file(
+    path: Path,
+    output: Path,
+    *,
+    manifest: Manifest,
+    exported: bytes,
+    told: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
+) -> Scored:
+    """Scores each row of a Parquet or CSV file, in the file's order.
+
+    The output holds row id and context columns, as far as the file has them, `probability`, `model_version` and
+    `reason`. It has as many rows as the input: one that the model refuses has a null probability. Lines of a CSV file
+    that are no rows have no place among them, and stand at the end. It appears whole or not at all.
+
+    Args:
+        path: The file.
+        output: What to write, as its ending says: `.parquet` or `.csv`.
+        manifest: What the model takes; each row is judged by it, as the service judges requests.
+        exported: The model.
+        told: Is told how many rows are done, of how many.
+
+    Raises:
+        WindowUnfit: the file cannot be read to its end, lacks a feature, or has one in another type.
+        ReleaseInvalid: the model gives an answer that is not finite.
+        OSError: the output cannot be written.
+    """
+    started = time.perf_counter()
+    features = {feature.name: _as_contract(feature) for feature in manifest.features}
+    own = (PROBABILITY, VERSION, REASON)
+    carried = [name for name in (manifest.row_id, *manifest.context) if name is not None and name not in own]
+    file = TableFile(path, path.name, FORMATS[path.suffix], sha256="read", stamp=stamp_of(path))
+    with TemporaryDirectory(prefix=".score-", dir=output.parent) as work, engine(Path(work)) as connection:
+        connection.execute("SET preserve_insertion_order = true")
+        connection.execute("CREATE TABLE unreadable_lines (_table VARCHAR, _line_number BIGINT, _line VARCHAR)")
+        table = read_file(connection, file, Path(work), wanted={*features, *carried})
+        _demand_features(table, features)
+        make_room(connection, row_group_mb=table.row_group_mb)
+        rows = number(connection, f"SELECT count(*) FROM {table.sql}")  # noqa: S608 -- a path that was escaped
+        lines = number(connection, "SELECT count(*) FROM unreadable_lines")
+        # The reader works when a batch is asked for, in the thread that asks: nothing is read ahead.
+        connection.execute("SET threads = 1")
+        query = input_sql(
+            features,
+            table.types,
+            source=table.sql,
+            is_text=table.is_text,
+            carried=[column for column in carried if column in table.types],
+        )
+        model = ServedModel(exported, manifest.features, threads=1)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with file_in_one_piece(output) as beside, reading_from(path.name):
+            reader = connection.sql(query).to_arrow_reader(BATCH_ROWS)
+            answers = _Answers(pa.schema(list(reader.schema)[len(features) + 1 :]), manifest.model_version)
+            with _writer(beside, output.suffix, answers.schema) as write:
+                for batch in answers.of_rows(scored_batches(_read(reader, path.name), model)):
+                    write(batch)
+                    told(answers.rows, rows + lines)
+                for batch in answers.of_lines(connection):
+                    write(batch)
+                    told(answers.rows, rows + lines)
+            if answers.rows != rows + lines or stamp_of(path) != file.stamp:
+                raise WindowUnfit(f"{path.name} was written to while it was read: score it again")
+        return answers.sum(seconds=time.perf_counter() - started)
+
+
+def scoring_threads() -> int:
+    """How many threads run the model, each on a batch of its own.
+
+    Several runs side by side need not wait for each other at the end of each, as the threads of one run do: with the
+    reader on the same cores that took twice the time.
+    """
+    return min(MOST_THREADS, os.cpu_count() or 1)
+
+
+class _Answers:
+    """Batches as they are written, and what they add up to."""
+
+    def __init__(self, carried: pa.Schema, model_version: int) -> None:
+        self._carried = carried
+        self._version = pa.scalar(model_version, pa.int32())
+        self.schema = pa.schema(
+            [
+                *carried,
+                pa.field(PROBABILITY, pa.float32()),
+                pa.field(VERSION, pa.int32()),
+                pa.field(REASON, pa.string()),
+            ]
+        )
+        self.rows = 0
+        self._refused, self._by_reason = 0, Counter[str]()
+        self._total = 0.0
+
+    def of_rows(self, scored: Iterable[tuple[pa.RecordBatch, Scores]]) -> Iterator[pa.RecordBatch]:
+        """The rows' answers."""
+        for batch, scores in scored:
+            reasons, refused = batch.column(REASONS), None
+            if reasons.null_count < len(batch):
+                refused = np.asarray(reasons.is_valid())
+                self._refuse(reasons.drop_null())
+                reasons = pc.replace_substring(reasons, BETWEEN_REASONS, "; ")
+            if not np.isfinite(scores).all():
+                raise release.ReleaseInvalid(f"{release.MODEL}: an answer is not finite")
+            self._total += float(scores.sum(where=True if refused is None else ~refused))
+            yield self._batch(
+                [batch.column(name) for name in self._carried.names],
+                pa.array(scores, pa.float32(), mask=refused),
+                reasons,
+            )
+
+    def of_lines(self, connection: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
+        """Lines of a CSV file that are no rows, each as a row that was refused."""
+        said = f"'line ' || _line_number || {literal(LINE_UNREADABLE.reason.removeprefix('line'))}"
+        lines = connection.sql(f"SELECT {said} FROM unreadable_lines ORDER BY _line_number")  # noqa: S608
+        for batch in lines.to_arrow_reader(BATCH_ROWS):
+            self._refused += len(batch)
+            self._by_reason[LINE_UNREADABLE.reason] += len(batch)
+            nothing = [pa.nulls(len(batch), field.type) for field in self._carried]
+            yield self._batch(nothing, pa.nulls(len(batch), pa.float32()), batch.column(0))
+
+    def sum(self, *, seconds: float) -> Scored:
+        """What all of them were."""
+        scored = self.rows - self._refused
+        return Scored(
+            rows=self.rows,
+            refused=self._refused,
+            by_reason=dict(self._by_reason.most_common()),
+            mean_probability=self._total / scored if scored else None,
+            seconds=seconds,
+        )
+
+    def _refuse(self, reasons: pa.Array) -> None:
+        self._refused += len(reasons)
+        for counted in pc.value_counts(pc.list_flatten(pc.split_pattern(reasons, BETWEEN_REASONS))).to_pylist():
+            self._by_reason[counted["values"]] += counted["counts"]
+
+    def _batch(self, carried: list[pa.Array], probabilities: pa.Array, reasons: pa.Array) -> pa.RecordBatch:
+        rows = len(reasons)
+        self.rows += rows
+        columns = [*carried, probabilities, pa.repeat(self._version, rows), reasons]
+        return pa.record_batch(columns, schema=self.schema)
+
+
+def scored_batches(reader: Iterable[pa.RecordBatch], model: ServedModel) -> Iterator[tuple[pa.RecordBatch, Scores]]:
+    """Batches with their scores, in their order; as many are held as keep all threads busy while one is written."""
+    threads = scoring_threads()
+    held: deque[tuple[pa.RecordBatch, Future[Scores]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for batch in reader:
+            held.append((batch, pool.submit(_score, batch, model)))
+            if len(held) > 2 * threads:
+                batch, scores = held.popleft()
+                yield batch, scores.result()
+        while held:
+            batch, scores = held.popleft()
+            yield batch, scores.result()
+
+
+def _read(reader: pa.RecordBatchReader, of: str) -> Iterator[pa.RecordBatch]:
+    """The engine's batches; what it meets on the way comes as Arrow's errors, without a class of its own."""
+    try:
+        yield from reader
+    except (OSError, pa.ArrowException) as error:
+        if any(words in str(error) for words in DISK_FAULTS):
+            raise
+        raise WindowUnfit(f"{of} cannot be read to its end: {str(error).splitlines()[0]}") from error
+
+
+def _score(batch: pa.RecordBatch, model: ServedModel) -> Scores:
+    matrix = np.empty((len(batch), len(model.features)), np.float32)
+    for position in range(len(model.features)):
+        matrix[:, position] = batch.column(position).to_numpy()
+    return model.run(matrix)
+
+
+@contextmanager
+def _writer(path: Path, suffix: str, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    if suffix == ".csv":
+        with pyarrow.csv.CSVWriter(path, schema) as writer:
+            yield writer.write_batch
+        return
+    # Ids and probabilities are all different: a dictionary of them is made in vain.
+    repeated = [name for name in schema.names[1:] if name != PROBABILITY]
+    with pq.ParquetWriter(path, schema, use_dictionary=repeated) as writer:
+        yield writer.write_batch
+
+
+def _demand_features(table: Table, features: Mapping[str, Feature]) -> None:
+    if missing := [name for name in features if name not in table.types]:
+        raise WindowUnfit(
+            f"{table.name} lacks columns that the model takes: {', '.join(missing)}; it has {', '.join(table.types)}"
+        )
+    wrong = [
+        f"{name} is {table.types[name]}, the model takes {feature.type}"
+        for name, feature in features.items()
+        if not table.is_text and not can_hold(table.types[name], feature.type)
+    ]
+    if wrong:
+        raise WindowUnfit(f"columns of {table.name} are of another type: {'; '.join(wrong)}")
+
+
+def _as_contract(feature: release.Feature) -> Feature:
+    """The model's word on a feature, as the rules know features."""
+    known = feature.minimum is not None and feature.maximum is not None
+    return Feature(
+        type=feature.type,
+        nullable=feature.nullable,
+        range=(feature.minimum, feature.maximum) if known else None,
+        categories=feature.categories,
+        new_categories=feature.new_categories,
+    )
