@@ -70,3 +70,12 @@ def test_a_bundle_without_a_case_proves_nothing(releases: Path) -> None:
     write_bundle(releases, 1, cases=[])
     with pytest.raises(ReleaseInvalid, match="holds no case"):
         load(releases, promote(releases, 1, epoch=1))
+
+
+def test_a_model_that_is_too_slow_for_a_row_is_refused(releases: Path) -> None:
+    """Prevents that a promotion makes every answer late."""
+    write_bundle(releases, 1)
+    pointer = promote(releases, 1, epoch=1)
+    with pytest.raises(ReleaseInvalid, match=r"^model.onnx: takes [0-9.]+ ms for a row, the service allows 1e-06$"):
+        load(releases, pointer, max_row_milliseconds=1e-6)
+    load(releases, pointer, max_row_milliseconds=10_000)

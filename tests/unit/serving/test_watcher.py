@@ -19,10 +19,10 @@ from tests.unit.serving.bundles import ROW, change_byte, promote, publish, write
 class Followed:
     """A watcher that looks when it is told, and what came of it."""
 
-    def __init__(self, releases: Path) -> None:
+    def __init__(self, releases: Path, **changes: object) -> None:
         self.serving = Serving()
         self.metrics = Metrics()
-        settings = Settings(releases=releases, state=releases / "state")
+        settings = Settings(releases=releases, state=releases / "state").model_copy(update=changes)
         self.watcher = Watcher(settings, self.serving, Access(), feature_source(settings), self.metrics)
 
     def look(self) -> tuple[int, int] | None:
