@@ -39,7 +39,7 @@ PROBABILITY, VERSION, REASON = "probability", "model_version", "reason"
 """What the output holds beside the columns that are carried; a carried column of such a name gives way."""
 BATCH_ROWS = 65_536
 MOST_THREADS = 8
-"""That run the model: one thread reads 2 to 3 million rows in the second in which one of these scores 350,000."""
+"""That run the model: one thread reads 2 million rows in the second in which one of these scores 350,000."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ def score_file(
 def scoring_threads() -> int:
     """How many threads run the model, each on a batch of its own.
 
-    Several runs side by side need not wait for each other at the end of each, as the threads of one run do: with the
-    reader on the same cores that took twice the time.
+    The threads of one run wait for each other at its end, by spinning: on two cores with other work beside, one run of
+    two threads took two to three times as long as two runs side by side.
     """
     return min(MOST_THREADS, os.cpu_count() or 1)
 

@@ -51,6 +51,7 @@ def score(
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         ) as progress:
             task = progress.add_task("scoring", total=None)
             scored = score_file(
