@@ -11,7 +11,7 @@ from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.landed_window import Landing
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
-from mlops_assets.adapters.prediction_log import PredictionLog
+from mlops_assets.adapters.prediction_log import GatheredLog
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.adapters.service_client import service_of
@@ -96,16 +96,16 @@ class PromoterResource(dg.ConfigurableResource[Promoter]):
         return Promoter(self.ledger, self.registry, self.releases)
 
 
-class PredictionLogResource(dg.ConfigurableResource[PredictionLog]):
+class GatheredLogResource(dg.ConfigurableResource[GatheredLog]):
     """What the service answered, and what came true of it."""
 
     log: str
     folder: str
     keep_days: float | None
 
-    def create_resource(self, context: dg.InitResourceContext) -> PredictionLog:  # noqa: ARG002
+    def create_resource(self, context: dg.InitResourceContext) -> GatheredLog:  # noqa: ARG002
         """The log of this service."""
-        return PredictionLog(Path(self.log), Path(self.folder), keep_days=self.keep_days)
+        return GatheredLog(Path(self.log), Path(self.folder), keep_days=self.keep_days)
 
 
 class ReportsResource(dg.ConfigurableResource["ReportsResource"]):
@@ -181,7 +181,7 @@ def resources(settings: Settings) -> dict[str, object]:
         "approvals": ApprovalsResource(url=settings.ledger_url),
         "promoter": PromoterResource(ledger=ledger, registry=registry, releases=releases),
         "service": dg.ResourceDefinition(lambda _: service_of(settings)),
-        "log": PredictionLogResource(
+        "log": GatheredLogResource(
             log=str(settings.prediction_log), folder=str(settings.gathered_log), keep_days=settings.log_keep_days
         ),
         "reports": ReportsResource(folder=str(settings.reports), url=settings.reports_url),

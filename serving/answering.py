@@ -16,7 +16,7 @@ from time import perf_counter
 
 from serving import errors
 from serving.metrics import Metrics
-from serving.prediction_log import CannotRecord, PredictionLog
+from serving.prediction_log import CannotRecord, PredictionLog, Segment
 from serving.predictor import PredictionFailed
 from serving.records import Recorder
 from serving.rows import RowsInvalid, Values
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 INLINE_BYTES = 16 * 1024
 """About a hundred rows of a dozen features; a larger body would hold up the others for over a millisecond."""
+INLINE_ROWS = 256
+"""The same where rows are short, as of a model whose features may all be left out."""
 PART_ROWS = 1024
 """Rows of a large request that one run of the model takes; its parts run side by side."""
 
@@ -76,20 +78,23 @@ class Answering:
         self._log = log
         self._recorder = Recorder(hashes=settings.log_features == "hash")
         self._serves_unrecorded = settings.log_full == "serve-and-count"
-        self._threads = settings.threads
+        self._requests = ThreadPoolExecutor(settings.threads, "large")
+        self._parts = ThreadPoolExecutor(settings.threads, "part")
+        self._syncs = ThreadPoolExecutor(1, "sync")
         self._most_large = settings.max_large_requests
+        self._answer_seconds = settings.answer_seconds
         self._large = 0
         self._asked: list[_Asked] = []
         self._numbers = itertools.count(1)
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """Keeps the threads for large requests, and for parts of them."""
-        with (
-            ThreadPoolExecutor(self._threads, "large") as self._requests,
-            ThreadPoolExecutor(self._threads, "part") as self._parts,
-        ):
+        """Lets go of the threads at the end; one that is stuck in a model must not hold the process."""
+        try:
             yield
+        finally:
+            for threads in (self._requests, self._parts, self._syncs):
+                threads.shutdown(wait=False, cancel_futures=True)
 
     async def answer(
         self, slot: Slot, body: bytes, decode: Callable[[bytes], list[Values]], *, body_is_rows: bool = False
@@ -108,18 +113,22 @@ class Answering:
         """
         began = perf_counter()
         request_id = f"{self._log.writer}{next(self._numbers):x}"
+        as_sent = body if body_is_rows and not self._recorder.hashes else None
         try:
             if len(body) > INLINE_BYTES:
-                as_sent = body_is_rows and not self._recorder.hashes
-                answer = await self._large_answer(slot, request_id, body, decode, as_sent=as_sent)
+                answer = await self._in_thread(slot, request_id, lambda: decode(body), as_sent)
+            elif len(rows := decode(body)) > INLINE_ROWS:
+                answer = await self._in_thread(slot, request_id, lambda: rows, as_sent)
             else:
-                answer = await self._small_answer(slot, request_id, decode(body))
+                answer = await self._in_tick(slot, request_id, rows)
         except RowsInvalid as error:
             raise errors.rows_invalid(error, version_header(slot)) from error
         except PredictionFailed as error:
             raise errors.prediction_failed(error, version_header(slot)) from error
         except CannotRecord as error:
             raise errors.cannot_record(str(error)) from error
+        except TimeoutError as error:
+            raise errors.too_long(self._answer_seconds) from error
         self._metrics.count_prediction(rows=len(answer.ids), seconds=perf_counter() - began)
         return answer
 
@@ -139,13 +148,13 @@ class Answering:
             ProblemDetailsException: they cannot be recorded.
         """
         try:
-            self._log.append(self._recorder.labels(labels, _now()))
+            segment = self._log.append(self._recorder.labels(labels, _now()))
             if self._log.syncs_each_answer:
-                await asyncio.get_running_loop().run_in_executor(self._requests, self._log.sync)
+                await asyncio.get_running_loop().run_in_executor(self._syncs, self._log.sync, segment)
         except CannotRecord as error:
             raise errors.cannot_record(str(error)) from error
 
-    async def _small_answer(self, slot: Slot, request_id: str, rows: list[Values]) -> Answer:
+    async def _in_tick(self, slot: Slot, request_id: str, rows: list[Values]) -> Answer:
         loop = asyncio.get_running_loop()
         if not self._asked:
             loop.call_soon(self._end_tick)
@@ -170,7 +179,8 @@ class Answering:
                 end = start + len(asked.rows)
                 answers.append(self._answer(slot, asked.request_id, asked.rows, probabilities[start:end]))
                 start = end
-            self._record([(answer, asked.rows) for answer, asked in zip(answers, group, strict=True)])
+            lines = b"".join(self._lines(answer, asked.rows) for answer, asked in zip(answers, group, strict=True))
+            segment = self._append(lines, len(probabilities))
         except PredictionFailed as error:
             if len(group) > 1:
                 for asked in group:  # one row must not cost the others their answers
@@ -181,57 +191,69 @@ class Answering:
         except Exception as error:
             _fail(group, error)
             return
-        if self._log.syncs_each_answer:
-            syncing = asyncio.get_running_loop().run_in_executor(self._requests, self._log.sync)
+        if segment is not None and self._log.syncs_each_answer:
+            syncing = asyncio.get_running_loop().run_in_executor(self._syncs, self._sync, segment, len(probabilities))
             syncing.add_done_callback(lambda done: _resolve(group, answers, done.exception()))
         else:
             _resolve(group, answers, None)
 
-    async def _large_answer(
-        self, slot: Slot, request_id: str, body: bytes, decode: Callable[[bytes], list[Values]], *, as_sent: bool
+    async def _in_thread(
+        self, slot: Slot, request_id: str, decode: Callable[[], list[Values]], as_sent: bytes | None
     ) -> Answer:
         if self._large >= self._most_large:
             raise errors.full()
 
         def answer() -> Answer:
-            rows = decode(body)
+            rows = decode()
             parts = (rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS))
             # The model runs on one part while the next is encoded.
             running = [self._parts.submit(slot.predictor.run, slot.predictor.encode(part)) for part in parts]
             found = [run.result() for run in running]
             answer = self._answer(slot, request_id, rows, list(itertools.chain.from_iterable(found)))
-            if as_sent:
-                self._append(self._recorder.batch(slot, request_id, _now(), body, answer.probabilities), len(rows))
+            if as_sent is None:
+                lines = self._lines(answer, rows)
             else:
-                self._record([(answer, rows)])
-            if self._log.syncs_each_answer:
-                self._log.sync()
+                lines = self._recorder.batch(slot, request_id, _now(), as_sent, answer.probabilities)
+            segment = self._append(lines, len(rows))
+            if segment is not None and self._log.syncs_each_answer:
+                self._sync(segment, len(rows))
             return answer
 
         self._large += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._requests, answer)
-        finally:
-            self._large -= 1
+        asked = asyncio.get_running_loop().run_in_executor(self._requests, answer)
+        asked.add_done_callback(self._end_large)  # when the thread is free again, which may be after the client is gone
+        return await asyncio.wait_for(asyncio.shield(asked), self._answer_seconds)
+
+    def _end_large(self, asked: "asyncio.Future[Answer]") -> None:
+        self._large -= 1
+        if not asked.cancelled():
+            asked.exception()  # seen, where nobody waits for it any more
 
     def _answer(self, slot: Slot, request_id: str, rows: Sequence[Values], probabilities: list[float]) -> Answer:
         return Answer(slot, request_id, slot.rows.ids(rows, request_id), probabilities)
 
-    def _record(self, answers: Sequence[tuple[Answer, Sequence[Values]]]) -> None:
-        at = _now()
-        lines = b"".join(
-            self._recorder.lines(answer.slot, answer.request_id, at, answer.ids, rows, answer.probabilities)
-            for answer, rows in answers
-        )
-        self._append(lines, sum(len(rows) for _, rows in answers))
+    def _lines(self, answer: Answer, rows: Sequence[Values]) -> bytes:
+        of = answer.slot
+        return self._recorder.lines(of, answer.request_id, _now(), answer.ids, rows, answer.probabilities)
 
-    def _append(self, lines: bytes, rows: int) -> None:
+    def _append(self, lines: bytes, rows: int) -> Segment | None:
+        """Records, or counts what is not recorded where it may be answered so."""
         try:
-            self._log.append(lines)
+            return self._log.append(lines)
         except CannotRecord:
-            if not self._serves_unrecorded:
-                raise
-            self._metrics.count_unrecorded(rows)
+            self._demand_count(rows)
+            return None
+
+    def _sync(self, segment: Segment, rows: int) -> None:
+        try:
+            self._log.sync(segment)
+        except CannotRecord:
+            self._demand_count(rows)
+
+    def _demand_count(self, rows: int) -> None:
+        if not self._serves_unrecorded:
+            raise
+        self._metrics.count_unrecorded(rows)
 
 
 def _now() -> str:

@@ -5,8 +5,9 @@ import logging
 from litestar import Litestar
 from litestar.di import Provide
 
+from serving.access import Access
 from serving.answering import Answering
-from serving.door import Access, Door
+from serving.door import Door
 from serving.errors import problem_details
 from serving.feature_source import feature_source
 from serving.metrics import Metrics
@@ -27,7 +28,7 @@ from serving.workers import Workers
 
 def create_app(settings: Settings) -> Door:
     """An app with a state, metrics, a log and a watcher of its own."""
-    serving, access, metrics = Serving(), Access(), Metrics()
+    serving, access, metrics = Serving(), Access(settings), Metrics()
     log = PredictionLog(
         settings.log,
         sync_seconds=settings.log_sync_seconds,
@@ -37,7 +38,7 @@ def create_app(settings: Settings) -> Door:
     answering = Answering(settings, metrics, log)
     workers = Workers(settings, serving, log.writer)
     features = feature_source(settings)
-    watcher = Watcher(settings, serving, access, features, metrics)
+    watcher = Watcher(settings, serving, features, metrics)
     mlflow = [invocations, ping, version]
     open_inference = [server_metadata, model_metadata, model_ready, infer]
     litestar = Litestar(
@@ -49,7 +50,7 @@ def create_app(settings: Settings) -> Door:
             "workers": _given(workers),
             "settings": _given(settings),
         },
-        lifespan=[watcher.lifespan, log.lifespan, answering.lifespan, workers.lifespan],
+        lifespan=[access.lifespan, watcher.lifespan, log.lifespan, answering.lifespan, workers.lifespan],
         plugins=[problem_details()],
         openapi_config=openapi(serving),
         request_max_body_size=None,  # the door holds all bodies to one limit

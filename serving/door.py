@@ -13,7 +13,8 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
 
 from serving import errors
-from serving.keys import Key, Keys
+from serving.access import Access
+from serving.keys import Key
 from serving.keys import Scope as KeyScope
 from serving.metrics import Metrics
 from serving.rate import Rates
@@ -24,16 +25,10 @@ OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2
 PREDICT_PATHS = frozenset({"/predict", "/invocations", "/feedback"})
 BODY = "serving.body"
 """The scope's key of the body, which has arrived whole."""
+MOST_BUFFERED = 16
+"""Of the largest body: how much of bodies that have not arrived whole is kept."""
 FAILED_KEYS_PER_SECOND = 1.0
 """How often one address may present a wrong key; ten at once are forgiven."""
-
-
-@dataclass(slots=True)
-class Access:
-    """Who may ask; replaced when the file of keys changes."""
-
-    keys: Keys | None = None
-    """None where the service asks for no key."""
 
 
 @dataclass(slots=True)
@@ -49,13 +44,14 @@ class Door:
     active: int = 0
     """Requests under way."""
     buffered: int = 0
-    """Bytes of their bodies."""
+    """Bytes of bodies that have arrived in part."""
     _failed: Rates = field(default_factory=lambda: Rates(FAILED_KEYS_PER_SECOND, burst=10))
     _rates: Rates | None = None
 
     def __post_init__(self) -> None:
         if (rate := self.settings.requests_per_second) is not None:
-            self._rates = Rates(rate, burst=max(rate, 1))
+            share = rate / self.settings.workers
+            self._rates = Rates(share, burst=max(share, 1))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request through, or answers it with what is the matter."""
@@ -80,14 +76,13 @@ class Door:
             await errors.send(errors.full(), path, counted)
             return
         self.active += 1
-        size = 0
         try:
             headers = dict(scope["headers"])
             self._demand_name(headers)
             self._demand_key(scope, headers)
             if scope["method"] in ("POST", "PUT", "PATCH"):
-                size = self._demand_room(headers)
-                body = await self._body(receive, size)
+                _demand_own_page(headers)
+                body = await self._body(headers, receive)
                 if body is None:
                     return
                 cast("dict[str, Any]", scope)[BODY] = body
@@ -106,7 +101,6 @@ class Door:
             await errors.send(errors.unexpected(error), path, counted)
         finally:
             self.active -= 1
-            self.buffered -= size
 
     def _demand_name(self, headers: Mapping[bytes, bytes]) -> None:
         """A page of another site that is given this address by its name server must not read answers."""
@@ -135,34 +129,38 @@ class Door:
         if self._rates is not None and not self._rates.take(caller := key.name if key else peer):
             raise errors.too_many(self._rates.seconds_until(caller))
 
-    def _demand_room(self, headers: Mapping[bytes, bytes]) -> int:
-        """Bytes to count as buffered: what the client says that it sends, or the most that it may."""
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes | None:
+        """The whole body; None where the client is gone. How long it may take: `serving.server`."""
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise errors.compressed(headers[b"content-encoding"].decode("latin-1"))
         limit = self.settings.max_body_bytes
-        declared = headers.get(b"content-length")
-        size = int(declared) if declared is not None else limit
-        if size > limit:
+        if int(headers.get(b"content-length", 0)) > limit:
             raise errors.too_large(limit)
-        if self.buffered + size > 16 * limit:
-            raise errors.full()
-        self.buffered += size
-        return size
-
-    async def _body(self, receive: Receive, size: int) -> bytes | None:
-        """The whole body; None where the client is gone. How long it may take: `serving.server`."""
-        message = await receive()
-        chunks = []
+        chunks: list[bytes] = []
         arrived = 0
-        while message["type"] == "http.request":
-            chunks.append(message["body"])
-            arrived += len(message["body"])
-            if arrived > size:
-                raise errors.too_large(size)
-            if not message["more_body"]:
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            message = await receive()
-        return None
+        try:
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return None
+                chunks.append(message["body"])
+                arrived += len(message["body"])
+                self.buffered += len(message["body"])
+                if arrived > limit:
+                    raise errors.too_large(limit)
+                if not message["more_body"]:
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                # What has arrived counts, and not what a client says that it will send.
+                if self.buffered > MOST_BUFFERED * limit:
+                    raise errors.full()
+        finally:
+            self.buffered -= arrived
+
+
+def _demand_own_page(headers: Mapping[bytes, bytes]) -> None:
+    """A browser says whose page asks; without keys, another site's could write into the record."""
+    if headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
+        raise errors.foreign_page()
 
 
 def body_of(scope: Scope) -> bytes:

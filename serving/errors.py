@@ -78,6 +78,17 @@ def full() -> ServiceProblem:
     return _problem(503, "full", "The service is full", detail, {"Retry-After": "1"})
 
 
+def too_long(seconds: float) -> ServiceProblem:
+    """The rows took longer than an answer may."""
+    detail = f"no answer was found in {seconds:g} s; ask for fewer rows at once"
+    return _problem(503, "too-long", "The answer takes too long", detail, {"Retry-After": "1"})
+
+
+def foreign_page() -> ServiceProblem:
+    """A page of another site asks, in the name of whoever looks at it."""
+    return _problem(403, "foreign-page", "Pages of other sites are not answered", "ask from a server of yours", {})
+
+
 def too_many(seconds: float) -> ServiceProblem:
     """This caller asks more often than it may."""
     headers = {"Retry-After": str(max(1, math.ceil(seconds)))}

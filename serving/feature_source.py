@@ -132,6 +132,7 @@ class AskedDatabase:
     def close(self) -> None:
         """Takes no further question."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._table.close()
 
     def _find(self, key: EntityKey, manifest: Manifest) -> FoundFeatures:
         return self._table.find(key, manifest, now=time.time())

@@ -97,6 +97,10 @@ class FeatureTable(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Gives back what it holds open and nobody uses."""
+        ...
+
 
 def demanded_key(key: EntityKey) -> str:
     """The text to look up.

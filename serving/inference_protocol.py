@@ -17,7 +17,7 @@ from serving.foreign_values import as_typed, json_of
 from serving.release import Feature, FeatureType, FeatureValue, Manifest
 from serving.rows import RowsInvalid
 from serving.schemas import InferenceAnswer, InferenceOutput, ModelMetadata, TensorMetadata
-from serving.tensors import BYTES, Tensor, Values, bytes_of, values_of_bytes, values_of_json
+from serving.tensors import BYTES, Column, Tensor, bytes_of, values_of_bytes, values_of_json
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """The header that says how many bytes of a body are its JSON; without it all of them are."""
@@ -125,10 +125,10 @@ def _parted(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     return body[: int(header_length)], body[int(header_length) :]
 
 
-def _columns(inputs: Sequence[Tensor], parts: bytes, manifest: Manifest) -> dict[str, Values]:
+def _columns(inputs: Sequence[Tensor], parts: bytes, manifest: Manifest) -> dict[str, Column]:
     features = {feature.name: feature for feature in manifest.features}
     beside = {*manifest.context, manifest.row_id}
-    columns: dict[str, Values] = {}
+    columns: dict[str, Column] = {}
     first = None
     begin = 0
     for at, tensor in enumerate(inputs):

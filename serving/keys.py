@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -19,6 +19,9 @@ Scope = Literal["predict", "read", "admin"]
 """`predict` asks for predictions and sends labels, `read` looks at model, schema and metrics, `admin` does all."""
 PREFIX = "mlops_"
 """Tells a key from other secrets, for those who search their files and logs for leaked ones."""
+
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class KeysInvalid(Exception):
@@ -33,8 +36,8 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     sha256: str
     """Of the key itself, which has 256 random bits: no slower hash would protect it better."""
     scopes: tuple[Scope, ...]
-    created_at: datetime
-    expires_at: datetime | None = None
+    created_at: Moment
+    expires_at: Moment | None = None
 
     def allows(self, scope: Scope) -> bool:
         """Whether the key's scopes hold this one."""

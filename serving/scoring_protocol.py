@@ -11,7 +11,7 @@ from typing import Any
 
 from serving.foreign_values import as_typed, json_of
 from serving.release import Feature
-from serving.rows import RowsInvalid
+from serving.rows import MAX_ROWS, RowsInvalid
 from serving.schemas import Scores
 
 KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -48,21 +48,23 @@ def records_of_csv(body: bytes, features: Sequence[Feature]) -> list[Record]:
     Raises:
         RowsInvalid: it is not UTF-8, has no header, or a line has another number of cells.
     """
+    by_name = {feature.name: feature for feature in features}
+    records: list[Record] = []
     try:
-        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+        lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(lines, [])
+        if not header:
+            raise RowsInvalid("the body has no header")
+        _demand_names(header, "the header")
+        for number, cells in enumerate(lines, start=2):
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise RowsInvalid(f"line {number}: {len(cells)} cells, the header has {len(header)}")
+            records.append({name: _of_text(cell, by_name.get(name)) for name, cell in zip(header, cells, strict=True)})
+            _demand_few(len(records), "the body")
     except (UnicodeDecodeError, csv.Error) as error:
         raise RowsInvalid(f"the body is not CSV in UTF-8: {error}") from None
-    if not lines:
-        raise RowsInvalid("the body has no header")
-    by_name = {feature.name: feature for feature in features}
-    header, records = lines[0], []
-    _demand_names(header, "the header")
-    for number, cells in enumerate(lines[1:], start=2):
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            raise RowsInvalid(f"line {number}: {len(cells)} cells, the header has {len(header)}")
-        records.append({name: _of_text(cell, by_name.get(name)) for name, cell in zip(header, cells, strict=True)})
     return records
 
 
@@ -73,6 +75,7 @@ def _split(value: Any) -> list[Record]:  # noqa: ANN401 -- whatever JSON holds
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise RowsInvalid("$.dataframe_split.columns: is a list of names")
     _demand_names(columns, "$.dataframe_split.columns")
+    _demand_few(len(data), "$.dataframe_split.data")
     return [_zipped(columns, row, f"$.dataframe_split.data[{at}]") for at, row in enumerate(data)]
 
 
@@ -82,9 +85,11 @@ def _listed(value: Any, key: str, names: Sequence[str]) -> list[Record]:  # noqa
         lengths = {len(column) for column in value.values() if isinstance(column, list)}
         if len(lengths) != 1 or not all(isinstance(column, list) for column in value.values()):
             raise RowsInvalid(f"$.{key}: columns are lists of one length")
+        _demand_few(max(lengths), f"$.{key}")
         return [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
     if not isinstance(value, list):
         raise RowsInvalid(f"$.{key}: is a list of rows")
+    _demand_few(len(value), f"$.{key}")
     return [row if isinstance(row, dict) else _zipped(names, row, f"$.{key}[{at}]") for at, row in enumerate(value)]
 
 
@@ -94,9 +99,18 @@ def _zipped(names: Sequence[str], row: Any, path: str) -> Record:  # noqa: ANN40
     return dict(zip(names, row, strict=True))
 
 
+def _demand_few(rows: int, where: str) -> None:
+    """Before they are built: a row of a few bytes becomes some hundred."""
+    if rows > MAX_ROWS:
+        raise RowsInvalid(f"{where}: has more than {MAX_ROWS} rows")
+
+
 def _demand_names(names: Sequence[str], where: str) -> None:
-    if twice := [name for name in dict.fromkeys(names) if list(names).count(name) > 1]:
-        raise RowsInvalid(f"{where}: names {twice[0]!r} twice")
+    known: set[str] = set()
+    for name in names:
+        if name in known:
+            raise RowsInvalid(f"{where}: names {name!r} twice")
+        known.add(name)
 
 
 def _of_text(cell: str, feature: Feature | None) -> Any:  # noqa: ANN401 -- a value of any feature

@@ -19,10 +19,10 @@ GRACE_SECONDS = 10
 """For requests under way at SIGTERM; without a limit one slow client keeps the process alive."""
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may wait for its next request; more than the 60 s after which load balancers drop theirs."""
-TIMEOUT = (
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
-    b"content-length: %d\r\n\r\n%b"
-)
+_REST = b"\r\ncontent-type: application/problem+json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+TIMEOUT = b"HTTP/1.1 408 Request Timeout" + _REST
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request" + _REST
+NO_HTTP = b'{"type":"about:blank","title":"Bad Request","status":400,"detail":"%b"}'
 SLOW = (
     b'{"type":"urn:problem-type:too-slow","title":"The request took too long to arrive","status":408,'
     b'"detail":"send the whole request sooner"}'
@@ -43,7 +43,9 @@ class JoinedWrites:
         """Keeps a head until what follows it; writes all else, unless the connection was given up meanwhile."""
         if self._transport.is_closing():
             return
-        if not self._head and data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
+        is_head = data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n")
+        # After `100 Continue` the client goes on sending: nothing follows it that it could be joined with.
+        if is_head and not self._head and not data.startswith(b"HTTP/1.1 1"):
             self._head = data
             return
         self._transport.write(self._head + data)
@@ -75,9 +77,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._joined = JoinedWrites(transport)
         super().connection_made(cast(asyncio.Transport, self._joined))
         self.read_seconds: float = self.app.settings.read_seconds
-        self._stuck = 0
+        self._headers_arrived = False
+        self._unsent_since: float | None = None
         self._reading_since: float | None = monotonic()
-        self._unsent = 0
         self._timer = self.loop.call_later(self.read_seconds / 4, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,12 +90,24 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Counts from the first byte of a request."""
         self._reading_since = monotonic()
+        self._headers_arrived = False
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """From here on the request has an answer of its own."""
+        super().on_headers_complete()
+        self._headers_arrived = True
 
     def on_message_complete(self) -> None:
         """The request has arrived."""
         self._reading_since = None
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """The bytes are no HTTP."""
+        body = NO_HTTP % msg.encode()
+        self.transport.write(BAD_REQUEST % (len(body), body))
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Leaves nothing unwritten."""
@@ -107,15 +121,15 @@ class DeadlineProtocol(HttpToolsProtocol):
         # A client that sent the next request before it was answered waits for us.
         since = None if self.pipeline else self._reading_since
         if since is not None and monotonic() - since >= self.read_seconds:
-            # Where an answer was begun, as with a body that is refused while it arrives, nothing can be added to it.
-            if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            # A request has one answer: one whose body was refused while it arrives has had it.
+            if not (self._headers_arrived and self.cycle.response_started):
                 transport.write(TIMEOUT % (len(SLOW), SLOW))
             transport.close()
-        unsent = transport.get_write_buffer_size()
-        # The same bytes wait as a quarter of the time ago: four times, and the client has gone to sleep.
-        self._stuck = self._stuck + 1 if unsent and unsent == self._unsent else 0
-        self._unsent = unsent
-        if self._stuck >= 4:
+        if not transport.get_write_buffer_size():
+            self._unsent_since = None
+        elif self._unsent_since is None:
+            self._unsent_since = monotonic()
+        elif monotonic() - self._unsent_since >= self.read_seconds:
             transport.abort()
             return
         self._timer = self.loop.call_later(self.read_seconds / 4, self._look)

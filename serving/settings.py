@@ -51,7 +51,8 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1", "localhost", "[::1]")
     """Names that clients may call the service by, with commas between them; `*` takes every name."""
     requests_per_second: float | None = Field(default=None, gt=0)
-    """What one key, or without keys one address, may ask for; no limit where it is not set."""
+    """What one key, or without keys one address, may ask for; no limit where it is not set. Each worker grants its
+    share of it, so a caller that reaches one worker alone gets less."""
 
     max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     max_requests: int = Field(default=2048, ge=1)
@@ -62,6 +63,9 @@ class Settings(BaseSettings):
     """Threads of a worker for large requests."""
     read_seconds: float = Field(default=10, gt=0)
     """What a client has to send a request in, and to take its answer."""
+
+    answer_seconds: float = Field(default=30, gt=0)
+    """What a large request may take; then it is answered 503, and its thread is free when the model is done."""
 
     log_features: Literal["values", "hash"] = "values"
     """How the prediction log keeps what the model saw; of hashes no data window can be made."""

@@ -34,7 +34,7 @@ LAYOUTS = {
 KINDS: dict[str, Any] = {"b": bool, "i": int, "u": int, "f": float}
 """What a value is in JSON, by numpy's kind of its layout."""
 LENGTH_BYTES = 4
-Values = list[FeatureValue]
+Column = list[FeatureValue]
 
 
 class InputParameters(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ def rows_of(tensor: Tensor, path: str) -> int:
     return rows
 
 
-def values_of_json(tensor: Tensor, path: str) -> Values:
+def values_of_json(tensor: Tensor, path: str) -> Column:
     """The values that stand in the JSON, flat or in the shape's rows; null may stand among them.
 
     Raises:
@@ -90,7 +90,7 @@ def values_of_json(tensor: Tensor, path: str) -> Values:
     layout = LAYOUTS.get(tensor.datatype)
     kind: Any = str if layout is None else KINDS[np.dtype(layout).kind]
     try:
-        values: Values = msgspec.convert(data, list[kind | None])
+        values: Column = msgspec.convert(data, list[kind | None])
     except msgspec.ValidationError as error:
         raise RowsInvalid(str(error).replace("`$", f"`{path}.data", 1)) from None
     if layout is not None and kind is int:
@@ -98,7 +98,7 @@ def values_of_json(tensor: Tensor, path: str) -> Values:
     return values
 
 
-def values_of_bytes(tensor: Tensor, part: bytes, path: str) -> Values:
+def values_of_bytes(tensor: Tensor, part: bytes, path: str) -> Column:
     """The values of a tensor's part of the bytes after the JSON.
 
     Raises:
@@ -115,7 +115,7 @@ def values_of_bytes(tensor: Tensor, part: bytes, path: str) -> Values:
             f"{path}.parameters.binary_data_size: {rows} values of {tensor.datatype} are {rows * layout.itemsize} "
             f"bytes, not {len(part)}"
         )
-    values: Values = np.frombuffer(part, layout).tolist()
+    values: Column = np.frombuffer(part, layout).tolist()
     return values
 
 
@@ -124,8 +124,8 @@ def bytes_of(numbers: Sequence[float]) -> bytes:
     return np.asarray(numbers, LAYOUTS["FP64"]).tobytes()
 
 
-def _texts(part: bytes, rows: int, path: str) -> Values:
-    texts: Values = []
+def _texts(part: bytes, rows: int, path: str) -> Column:
+    texts: Column = []
     begin = 0
     for row in range(rows):
         first = begin + LENGTH_BYTES
@@ -142,7 +142,7 @@ def _texts(part: bytes, rows: int, path: str) -> Values:
     return texts
 
 
-def _demand_width(values: Values, width: "np.iinfo[Any]", datatype: str, path: str) -> None:
+def _demand_width(values: Column, width: "np.iinfo[Any]", datatype: str, path: str) -> None:
     for row, value in enumerate(values):
         if value is not None and not width.min <= int(value) <= width.max:
             raise RowsInvalid(f"{path}.data[{row}]: does not fit into {datatype}")

@@ -12,10 +12,8 @@ from pathlib import Path
 
 from litestar import Litestar
 
-from serving.door import Access
 from serving.feature_source import FeatureSource
 from serving.file_mark import Mark, mark_of
-from serving.keys import Keys, KeysInvalid, read_keys
 from serving.metrics import Metrics
 from serving.rehearsal import rehearse
 from serving.release import MODEL, POINTER, Pointer, ReleaseInvalid, read_pointer
@@ -33,12 +31,8 @@ class Watcher:
     A refused release is tried again when the pointer or a file of the bundle changes, not before.
     """
 
-    def __init__(
-        self, settings: Settings, serving: Serving, access: Access, features: FeatureSource, metrics: Metrics
-    ) -> None:
+    def __init__(self, settings: Settings, serving: Serving, features: FeatureSource, metrics: Metrics) -> None:
         self._settings = settings
-        self._keys_seen: Mark = None
-        self._access = access
         self._features = features
         self._releases = settings.releases
         self._poll_seconds = settings.poll_seconds
@@ -62,10 +56,8 @@ class Watcher:
             self._features.close()
 
     def look(self) -> None:
-        """Follows the keys, the features and the pointer, where they or a refused bundle changed; never raises."""
+        """Follows the features and the pointer, where they or the bundle that was refused changed; never raises."""
         try:
-            if self._settings.keys is not None:
-                self._follow_keys(self._settings.keys)
             self._features.look()
             if not self._seen or any(mark_of(path) != mark for path, mark in self._seen.items()):
                 self._follow()
@@ -102,20 +94,6 @@ class Watcher:
         if model.is_file() and model.stat().st_size >= self._settings.rehearse_bytes:
             rehearse(self._releases, pointer, memory_bytes=self._settings.rehearse_memory_bytes)
         return load(self._releases, pointer, max_row_milliseconds=self._settings.max_row_milliseconds)
-
-    def _follow_keys(self, path: Path) -> None:
-        mark = mark_of(path)
-        if self._access.keys is not None and mark == self._keys_seen:
-            return
-        self._keys_seen = mark
-        try:
-            self._access.keys = Keys(read_keys(path))
-        except KeysInvalid as error:
-            # Keys that cannot be read may have been revoked: from now on none is let in.
-            self._access.keys = Keys([])
-            logger.error("no key is accepted: %s", error)
-        else:
-            logger.info("%s keys are accepted", len(self._access.keys))
 
     def _refuse(self, pointer: Pointer | None, error: Exception) -> None:
         if isinstance(error, OSError):

@@ -105,7 +105,6 @@ def score_file(
             carried=[column for column in carried if column in table.types],
         )
         model = ServedModel(exported, manifest.features, threads=1)
-        output.parent.mkdir(parents=True, exist_ok=True)
         with file_in_one_piece(output) as beside, reading_from(path.name):
             reader = connection.sql(query).to_arrow_reader(BATCH_ROWS)
             answers = _Answers(pa.schema(list(reader.schema)[len(features) + 1 :]), manifest.model_version)

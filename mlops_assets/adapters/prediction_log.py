@@ -60,7 +60,7 @@ class Gathered:
         return max((segment.last for segment in self.segments if segment.last), default=None)
 
 
-class PredictionLog:
+class GatheredLog:
     """The service's log, and what was gathered of it."""
 
     def __init__(self, log: Path, folder: Path, *, keep_days: float | None = None) -> None:

@@ -16,7 +16,7 @@ from mlops_assets.adapters.engine import engine, number
 from mlops_assets.adapters.gathered_segment import LABELS, PREDICTIONS
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import ROWS, SourceDown
-from mlops_assets.adapters.prediction_log import PredictionLog
+from mlops_assets.adapters.prediction_log import GatheredLog
 from mlops_assets.adapters.table_files import write_parquet
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.log_period import Period
@@ -60,7 +60,7 @@ class LoggedWindow:
 
 
 def land_period(
-    log: PredictionLog, landing: FolderLanding, period: Period, *, window: str | None = None, replace: bool = False
+    log: GatheredLog, landing: FolderLanding, period: Period, *, window: str | None = None, replace: bool = False
 ) -> LoggedWindow:
     """Lands the rows that were answered in a period as a window, with the labels that have come so far.
 
@@ -111,7 +111,7 @@ def land_period(
 
 
 def _judge(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, log: PredictionLog, period: Period, judged: Path
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, log: GatheredLog, period: Period, judged: Path
 ) -> int:
     """Writes every row of the period with the contract's columns and `_left_out`, and gives their number."""
     folders = log.gathered_before(period.until + WRITTEN_LATE)

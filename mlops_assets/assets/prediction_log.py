@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from mlops_assets.adapters.prediction_log import Gathered, PredictionLog
+from mlops_assets.adapters.prediction_log import Gathered, GatheredLog
 
 
 @dg.asset(
@@ -14,9 +14,7 @@ from mlops_assets.adapters.prediction_log import Gathered, PredictionLog
     kinds={"parquet"},
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
 )
-def prediction_log(
-    context: dg.AssetExecutionContext, log: dg.ResourceParam[PredictionLog]
-) -> dg.MaterializeResult[None]:
+def prediction_log(context: dg.AssetExecutionContext, log: dg.ResourceParam[GatheredLog]) -> dg.MaterializeResult[None]:
     """Every answered row and every label, gathered from the service's sealed segments exactly once.
 
     A segment that is not what its name says, or that holds a line which is no record, is set aside: the check is red
@@ -28,7 +26,7 @@ def prediction_log(
     return dg.MaterializeResult(metadata=_metadata(log, gathered))
 
 
-def _metadata(log: PredictionLog, gathered: Gathered) -> dict[str, dg.MetadataValue]:
+def _metadata(log: GatheredLog, gathered: Gathered) -> dict[str, dg.MetadataValue]:
     metadata: dict[str, dg.MetadataValue] = {
         "segments": dg.MetadataValue.int(len(gathered.segments)),
         "rows": dg.MetadataValue.int(gathered.predictions),

@@ -7,7 +7,7 @@ import dagster as dg
 
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import Landing
-from mlops_assets.adapters.prediction_log import PredictionLog
+from mlops_assets.adapters.prediction_log import GatheredLog
 from mlops_assets.adapters.prediction_window import land_period
 from mlops_assets.domain.log_period import PeriodInvalid, asked_period
 from mlops_assets.domain.prediction_log import LogUnfit, NothingAnswered
@@ -34,7 +34,7 @@ class AskedWindow(dg.Config):
 def prediction_window(
     context: dg.AssetExecutionContext,
     config: AskedWindow,
-    log: dg.ResourceParam[PredictionLog],
+    log: dg.ResourceParam[GatheredLog],
     landing: dg.ResourceParam[Landing],
 ) -> Iterator[dg.MaterializeResult[None]]:
     """The rows that were answered in a period, with the labels that have come, where windows land.

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from mlops_assets.adapters.landing.folder import FolderLanding
-from mlops_assets.adapters.prediction_log import BROKEN, PredictionLog
+from mlops_assets.adapters.prediction_log import BROKEN, GatheredLog
 from mlops_assets.adapters.prediction_window import LoggedWindow, land_period
 from mlops_assets.config import Settings
 from mlops_assets.domain.log_period import asked_period
@@ -33,7 +33,7 @@ def window_from_log(
     """
     now = datetime.now(UTC)
     period = asked_period(since, until, length=settings.log_period, now=now)
-    log = PredictionLog(settings.prediction_log, settings.gathered_log, keep_days=settings.log_keep_days)
+    log = GatheredLog(settings.prediction_log, settings.gathered_log, keep_days=settings.log_keep_days)
     gathered = log.gather(now=now)
     if gathered.segments:
         console.print(

@@ -1,21 +1,27 @@
 """Prevents that requests which share a run of the model get each other's answers, fates or models."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Event, current_thread
 from typing import TypeVar
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, strategies
 from hypothesis import settings as examples
+from numpy.typing import NDArray
 
 from serving.answering import Answer, Answering
 from serving.errors import ServiceProblem
 from serving.log_segments import PredictionRecord
 from serving.metrics import Metrics
 from serving.prediction_log import PredictionLog
+from serving.predictor import Predictor
 from serving.release import Case
+from serving.rows import Values
 from serving.settings import Settings
 from serving.slot import Slot, load
 from tests.unit.serving.bundles import ROW, onnx_model, probability, promote, write_bundle
@@ -144,6 +150,74 @@ def test_a_row_is_on_the_disk_before_its_answer_where_that_is_asked(
         return len(synced)
 
     assert _run(settings.model_copy(update={"log_sync_seconds": 0}), ask) == 1
+
+
+def test_only_so_many_large_requests_are_taken_on(releases: Path, settings: Settings) -> None:
+    """Prevents that those who wait for a thread wait for minutes, and that a refusal waits too."""
+    slot = _slot(releases, 1)
+    few = settings.model_copy(update={"threads": 1, "max_large_requests": 2})
+
+    async def ask(answering: Answering, _: Metrics) -> tuple[list[Answer | BaseException], Answer]:
+        asked = [_ask(answering, slot, *[ROW] * 2000) for _ in range(5)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        return answers, await _ask(answering, slot, *[ROW] * 2000)
+
+    answers, after = _run(few, ask)
+    refused = [answer for answer in answers if isinstance(answer, ServiceProblem)]
+    assert [(problem.status_code, problem.type_) for problem in refused] == [(503, "urn:problem-type:full")] * 3
+    assert len(after.ids) == 2000
+
+
+def test_a_large_request_that_takes_too_long_is_answered_so(
+    releases: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prevents that a client waits for ever for a model that is stuck, and that its place is given away meanwhile."""
+    slot = _slot(releases, 1)
+    go = Event()
+    run = Predictor.run
+
+    def stuck(predictor: Predictor, encoded: NDArray[np.float32]) -> list[float]:
+        go.wait(10)
+        return run(predictor, encoded)
+
+    monkeypatch.setattr(Predictor, "run", stuck)
+
+    async def ask(answering: Answering, _: Metrics) -> list[str | None]:
+        problems = []
+        for _attempt in range(2):
+            with pytest.raises(ServiceProblem) as raised:
+                await _ask(answering, slot, *[ROW] * 2000)
+            problems.append(raised.value.type_)
+        go.set()
+        while True:
+            await asyncio.sleep(0.01)
+            with suppress(ServiceProblem):
+                assert len((await _ask(answering, slot, *[ROW] * 2000)).ids) == 2000
+                return problems
+
+    few = settings.model_copy(update={"answer_seconds": 0.1, "max_large_requests": 1})
+    problems = _run(few, ask)
+    assert problems == ["urn:problem-type:too-long", "urn:problem-type:full"]
+
+
+def test_many_rows_in_few_bytes_have_a_thread_too(releases: Path, settings: Settings) -> None:
+    """Prevents that thousands of rows of nulls hold up everybody's answers."""
+    slot = _slot(releases, 1)
+    rows = slot.rows.decode(msgspec.json.encode([ROW] * 5000))
+    threads: set[str] = set()
+    encode = slot.predictor.encode
+
+    def noted(part: Sequence[Values]) -> NDArray[np.float32]:
+        threads.add(current_thread().name)
+        return encode(part)
+
+    async def ask(answering: Answering, _: Metrics) -> Answer:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(slot.predictor, "encode", noted)
+            return await answering.answer(slot, b"[{}]", lambda _: rows)
+
+    assert len(_run(settings, ask).ids) == 5000
+    assert all(name.startswith("large") for name in threads)
 
 
 @examples(max_examples=25, deadline=None)

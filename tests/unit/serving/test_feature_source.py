@@ -117,6 +117,9 @@ class Slow:
         self.let.wait(10)
         raise EntityUnknown(f"{key} {manifest.model_name} {now}")
 
+    def close(self) -> None:
+        """Holds nothing."""
+
 
 def test_a_database_that_hangs_is_unavailable_in_time_and_holds_up_nothing() -> None:
     """Prevents that one slow database stops the event loop, and with it every other request."""

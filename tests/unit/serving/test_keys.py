@@ -84,6 +84,12 @@ def test_a_name_is_taken_once_and_revoked_by_name(file: Path) -> None:
         (b"[", 0o600, "truncated"),
         (b'[{"name": "x"}]', 0o600, "missing required field"),
         (b"\xff", 0o600, "malformed"),
+        (
+            b'[{"name": "x", "sha256": "", "scopes": [], "created_at": "2026-01-01T00:00:00Z", '
+            b'"expires_at": "2026-01-01T00:00:00"}]',
+            0o600,
+            "timezone",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_trusted_is_refused(file: Path, content: bytes, mode: int, said: str) -> None:

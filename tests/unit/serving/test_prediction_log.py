@@ -5,7 +5,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from hypothesis import given, settings, strategies
@@ -83,9 +83,9 @@ def test_nothing_of_a_write_that_fails_stays(tmp_path: Path, monkeypatch: pytest
     monkeypatch.undo()
     log.look()
     assert not _fails(log)
-    log.append(b"after\n")
+    log.append(b"a\n")  # shorter than what was written of the line before
     log.seal()
-    assert _content(tmp_path) == b"before\nafter\n"
+    assert _content(tmp_path) == b"before\na\n"
 
 
 def test_a_log_that_could_never_be_opened_recovers_by_itself(tmp_path: Path) -> None:
@@ -155,6 +155,89 @@ def test_rows_of_several_threads_are_all_there_and_whole(tmp_path: Path) -> None
         f"{name}{number:04}".encode() for name in "abcd" for number in range(200) for _ in "123"
     )
     assert len(sealed(tmp_path)) > 1
+
+
+def test_a_segment_that_cannot_be_sealed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents that one failure of the disk keeps a segment's rows from the graph until a restart."""
+    log = _log(tmp_path)
+    log.append(b"one\n")
+
+    def failing(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    log.seal()
+    assert _fails(log)
+    log.append(b"two\n")
+    monkeypatch.undo()
+    log.look()
+    assert _content(tmp_path) == b"one\n"
+    log.seal()
+    assert _content(tmp_path) == b"one\ntwo\n"
+
+
+def test_a_sync_waits_for_a_seal_that_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents that a row counts as on the disk because its segment is just being closed."""
+    log = _log(tmp_path, sync=0)
+    segment = log.append(b"one\n")
+    sealing, go = Event(), Event()
+    sync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        sealing.set()
+        go.wait(5)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    seal = Thread(target=log.seal)
+    seal.start()
+    sealing.wait(5)
+    synced = Thread(target=log.sync, args=(segment,))
+    synced.start()
+    synced.join(0.1)
+    assert synced.is_alive()
+    go.set()
+    synced.join(5)
+    seal.join()
+    assert _content(tmp_path) == b"one\n"
+
+
+def test_a_sync_that_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents that an answer leaves before its row is on the disk, where that was asked for."""
+    log = _log(tmp_path, sync=0)
+    segment = log.append(b"one\n")
+
+    def failing(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", failing)
+    with pytest.raises(CannotRecord, match="Input/output error"):
+        log.sync(segment)
+    assert _fails(log)
+
+
+def test_no_writer_is_taken_for_gone_while_it_opens_a_segment(tmp_path: Path) -> None:
+    """Prevents that a worker which starts removes the segment that another one has just opened."""
+    stop = Event()
+
+    def start_again_and_again() -> None:
+        while not stop.is_set():
+            seal_abandoned(tmp_path)
+
+    others = [Thread(target=start_again_and_again) for _ in range(2)]
+    for other in others:
+        other.start()
+    log = _log(tmp_path)
+    try:
+        for number in range(300):
+            log.append(f"{number}\n".encode())
+            log.seal()
+    finally:
+        stop.set()
+        for other in others:
+            other.join()
+    assert not _fails(log)
+    assert sorted(map(int, _content(tmp_path).split())) == list(range(300))
 
 
 def test_it_syncs_at_the_interval_and_seals_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

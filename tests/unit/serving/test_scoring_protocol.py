@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.release import Feature
-from serving.rows import Rows, RowsInvalid
+from serving.rows import MAX_ROWS, Rows, RowsInvalid
 from serving.scoring_protocol import answer_of, records_of_csv, records_of_json
 from tests.unit.serving.bundles import FEATURES, ROW
 
@@ -124,3 +124,27 @@ def test_no_body_is_an_error_of_its_own(body: bytes) -> None:
 def test_an_answer_says_both_outcomes() -> None:
     """As the pipeline's own predict_proba, which MLflow serves."""
     assert answer_of([0.25, 1.0]).predictions == [[0.75, 0.25], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"instances": [' + b"{}," * MAX_ROWS + b"{}]}",
+        b'{"dataframe_records": [' + b"{}," * MAX_ROWS + b"{}]}",
+        b'{"dataframe_split": {"columns": [], "data": [' + b"[]," * MAX_ROWS + b"[]]}}",
+        b'{"inputs": {"hour": [' + b"1," * MAX_ROWS + b"1]}}",
+    ],
+)
+def test_too_many_rows_are_refused_before_they_are_built(body: bytes) -> None:
+    """Prevents that a small body becomes hundreds of megabytes."""
+    with pytest.raises(RowsInvalid, match="has more than 10000 rows"):
+        records_of_json(body, FEATURES)
+
+
+def test_a_csv_of_many_lines_or_names_is_refused_in_time() -> None:
+    """Prevents that one body keeps the service busy: each name was looked for among all others."""
+    with pytest.raises(RowsInvalid, match="the body: has more than 10000 rows"):
+        records_of_csv(b"hour\n" + b"1\n" * (MAX_ROWS + 1), FEATURES)
+    header = ",".join(str(number) for number in range(300_000))
+    with pytest.raises(RowsInvalid, match="names '1' twice"):
+        records_of_csv(f"{header},1\n".encode(), FEATURES)

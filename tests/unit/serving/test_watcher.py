@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from serving.door import Access
 from serving.feature_source import feature_source
 from serving.metrics import Metrics
 from serving.release import CASES, MODEL, POINTER, Case, Pointer
@@ -23,7 +22,7 @@ class Followed:
         self.serving = Serving()
         self.metrics = Metrics()
         settings = Settings(releases=releases, state=releases / "state").model_copy(update=changes)
-        self.watcher = Watcher(settings, self.serving, Access(), feature_source(settings), self.metrics)
+        self.watcher = Watcher(settings, self.serving, feature_source(settings), self.metrics)
 
     def look(self) -> tuple[int, int] | None:
         """Version and epoch that are served after a look."""

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.adapters.gathered_segment import LABELS, PREDICTIONS
-from mlops_assets.adapters.prediction_log import BROKEN, LogUnreadable, PredictionLog
+from mlops_assets.adapters.prediction_log import BROKEN, GatheredLog, LogUnreadable
 from serving.log_segments import demand_whole, sealed
 from tests.unit.mlops_assets.log_segments import DAY, answer, label, lines_of, seal
 
@@ -22,18 +22,18 @@ NOW = datetime(2024, 3, 7, tzinfo=UTC)
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> PredictionLog:
+def log(tmp_path: Path) -> GatheredLog:
     """An empty log."""
-    return PredictionLog(tmp_path / "log", tmp_path / "gathered")
+    return GatheredLog(tmp_path / "log", tmp_path / "gathered")
 
 
-def ids_of(log: PredictionLog, name: str = PREDICTIONS) -> list[str]:
+def ids_of(log: GatheredLog, name: str = PREDICTIONS) -> list[str]:
     """The ids of all that was gathered, each as often as it is there."""
     files = [str(folder / name) for folder in log.gathered()]
     return sorted(row[0] for row in duckdb.read_parquet(files).fetchall()) if files else []
 
 
-def test_sealed_segments_become_parquet_and_go(log: PredictionLog) -> None:
+def test_sealed_segments_become_parquet_and_go(log: GatheredLog) -> None:
     """Prevents rows that are counted twice: what is Parquet is no segment any more."""
     seal(log.log, [answer("a"), label("a", True)], number=1)
     seal(log.log, [answer("b")], number=2)
@@ -53,13 +53,13 @@ def test_sealed_segments_become_parquet_and_go(log: PredictionLog) -> None:
     assert log.open_before(DAY + timedelta(seconds=1)) == 1
 
 
-def test_no_log_is_an_empty_one(log: PredictionLog) -> None:
+def test_no_log_is_an_empty_one(log: GatheredLog) -> None:
     """Prevents a loop whose service never answered from failing."""
     assert log.gather(now=NOW).segments == []
     assert (log.broken(), log.gathered(), log.open_before(NOW)) == ({}, [], 0)
 
 
-def test_a_segment_that_is_not_what_its_name_says_is_set_aside_and_the_others_go_on(log: PredictionLog) -> None:
+def test_a_segment_that_is_not_what_its_name_says_is_set_aside_and_the_others_go_on(log: GatheredLog) -> None:
     """Prevents one flipped bit from holding up the log, and from getting into a window."""
     flipped = seal(log.log, [answer("a")], number=1)
     flipped.write_bytes(flipped.read_bytes().replace(b"0.25", b"0.75"))
@@ -77,7 +77,7 @@ def test_a_segment_that_is_not_what_its_name_says_is_set_aside_and_the_others_go
     assert len(log.broken()) == 3, "put back as it was it is set aside beside the first, and not over it"
 
 
-def test_a_link_is_not_followed(log: PredictionLog, tmp_path: Path) -> None:
+def test_a_link_is_not_followed(log: GatheredLog, tmp_path: Path) -> None:
     """Prevents a file elsewhere from being read, and deleted, for a segment."""
     elsewhere = seal(tmp_path / "elsewhere", [answer("a")])
     log.log.mkdir()
@@ -87,7 +87,7 @@ def test_a_link_is_not_followed(log: PredictionLog, tmp_path: Path) -> None:
 
 
 def test_what_the_machine_cannot_read_waits_and_the_others_go_on(
-    log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+    log: GatheredLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prevents a full disk or a closed file from being taken for a broken segment."""
     closed = seal(log.log, [answer("a")], number=1)
@@ -109,14 +109,14 @@ def test_what_the_machine_cannot_read_waits_and_the_others_go_on(
     assert (ids_of(log), log.broken()) == (["a", "b"], {})
 
 
-def test_what_is_older_than_is_to_be_kept_is_removed(log: PredictionLog) -> None:
+def test_what_is_older_than_is_to_be_kept_is_removed(log: GatheredLog) -> None:
     """Prevents a disk that fills for ever; what has a newer label stays, for a window may need it."""
     seal(log.log, [answer("old")], number=1)
     seal(log.log, [answer("labelled"), label("labelled", True)], number=2)
     seal(log.log, number=3)
     log.gather(now=NOW + timedelta(days=1000))
     assert ids_of(log) == ["labelled", "old"], "all is kept where no days are given"
-    keeping = PredictionLog(log.log, log.folder, keep_days=2)
+    keeping = GatheredLog(log.log, log.folder, keep_days=2)
     assert keeping.gather(now=datetime(2024, 3, 7, 13, tzinfo=UTC)).removed == 2
     assert ids_of(log) == ["labelled"]
     assert keeping.gather(now=datetime(2024, 3, 8, 8, tzinfo=UTC)).removed == 1
@@ -176,7 +176,7 @@ def test_any_order_of_segments_gatherings_and_deaths_loses_no_record_and_doubles
 ) -> None:
     """Prevents a log that depends on when a process died."""
     with TemporaryDirectory() as folder:
-        log = PredictionLog(Path(folder) / "log", Path(folder) / "gathered")
+        log = GatheredLog(Path(folder) / "log", Path(folder) / "gathered")
         written: list[str] = []
         broken = 0
         for number, (action, count) in enumerate(actions):
@@ -202,7 +202,7 @@ def test_any_order_of_segments_gatherings_and_deaths_loses_no_record_and_doubles
         assert [path.name for path in log.folder.glob(".*")] == [".lock"], "nothing half done stays"
 
 
-def test_who_reads_what_is_gathered_is_waited_for(log: PredictionLog) -> None:
+def test_who_reads_what_is_gathered_is_waited_for(log: GatheredLog) -> None:
     """Prevents a gathering in the loop from clearing away what a command is working on."""
     seal(log.log, [answer("a")])
     other = Thread(target=log.gather, kwargs={"now": NOW})

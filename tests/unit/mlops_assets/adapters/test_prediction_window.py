@@ -7,7 +7,7 @@ import pytest
 
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import SourceDown
-from mlops_assets.adapters.prediction_log import LOCK, PredictionLog
+from mlops_assets.adapters.prediction_log import LOCK, GatheredLog
 from mlops_assets.adapters.prediction_window import LoggedWindow, land_period
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
@@ -27,7 +27,7 @@ class Log:
     """A log that takes records, and a folder where its windows land."""
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
-        self.log = PredictionLog(folder / "log", folder / "gathered")
+        self.log = GatheredLog(folder / "log", folder / "gathered")
         self.landing = FolderLanding(folder / "landing", dataset)
         self.landing.folder.mkdir()
         self.windows = WindowStore(folder / "windows", dataset)

@@ -38,7 +38,7 @@ def test_labels_are_on_record_before_the_answer(client: TestClient[Door], settin
         '[{"id": 1}]',
         '{"id": "a", "label": true, "late": true}',
         '{"id": "none", "label": true}',
-        '{"id": "\\ud800"}',
+        '{"id": "\\ud800", "label": true}',
         "[" * 100_000,
     ],
 )
