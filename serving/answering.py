@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import perf_counter
 
 from serving import errors
 from serving.metrics import Metrics
-from serving.prediction_log import CannotRecord, PredictionLog, Segment
+from serving.prediction_log import CannotRecord, PredictionLog
 from serving.predictor import PredictionFailed
-from serving.records import Recorder
+from serving.records import Answer, Recorder
 from serving.rows import RowsInvalid, Values
 from serving.settings import Settings
 from serving.slot import Slot
@@ -32,17 +31,6 @@ INLINE_ROWS = 256
 """The same where rows are short, as of a model whose features may all be left out."""
 PART_ROWS = 1024
 """Rows of a large request that one run of the model takes; its parts run side by side."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What was found for a request, and is on record."""
-
-    slot: Slot
-    request_id: str
-    ids: list[str]
-    """By which labels may come, one for each row."""
-    probabilities: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +63,8 @@ class Answering:
 
     def __init__(self, settings: Settings, metrics: Metrics, log: PredictionLog) -> None:
         self._metrics = metrics
-        self._log = log
-        self._recorder = Recorder(hashes=settings.log_features == "hash")
-        self._serves_unrecorded = settings.log_full == "serve-and-count"
+        self._writer = log.writer
+        self._recorder = Recorder(settings, metrics, log)
         self._requests = ThreadPoolExecutor(settings.threads, "large")
         self._parts = ThreadPoolExecutor(settings.threads, "part")
         self._syncs = ThreadPoolExecutor(1, "sync")
@@ -112,7 +99,7 @@ class Answering:
                 or too many large requests are under way.
         """
         began = perf_counter()
-        request_id = f"{self._log.writer}{next(self._numbers):x}"
+        request_id = f"{self._writer}{next(self._numbers):x}"
         as_sent = body if body_is_rows and not self._recorder.hashes else None
         try:
             if len(body) > INLINE_BYTES:
@@ -138,8 +125,8 @@ class Answering:
         Raises:
             ProblemDetailsException: they cannot.
         """
-        if self._log.failure is not None and not self._serves_unrecorded:
-            raise errors.cannot_record(self._log.failure)
+        if self._recorder.failure is not None:
+            raise errors.cannot_record(self._recorder.failure)
 
     async def record_labels(self, labels: Sequence[tuple[str, bool]]) -> None:
         """Puts labels on record, by the ids of their rows.
@@ -148,9 +135,9 @@ class Answering:
             ProblemDetailsException: they cannot be recorded.
         """
         try:
-            segment = self._log.append(self._recorder.labels(labels, _now()))
-            if self._log.syncs_each_answer:
-                await asyncio.get_running_loop().run_in_executor(self._syncs, self._log.sync, segment)
+            segment = self._recorder.record_labels(labels)
+            if self._recorder.syncs_each_answer:
+                await asyncio.get_running_loop().run_in_executor(self._syncs, self._recorder.sync, segment, None)
         except CannotRecord as error:
             raise errors.cannot_record(str(error)) from error
 
@@ -179,8 +166,8 @@ class Answering:
                 end = start + len(asked.rows)
                 answers.append(self._answer(slot, asked.request_id, asked.rows, probabilities[start:end]))
                 start = end
-            lines = b"".join(self._lines(answer, asked.rows) for answer, asked in zip(answers, group, strict=True))
-            segment = self._append(lines, len(probabilities))
+            answered = [(answer, asked.rows) for answer, asked in zip(answers, group, strict=True)]
+            segment = self._recorder.record(answered)
         except PredictionFailed as error:
             if len(group) > 1:
                 for asked in group:  # one row must not cost the others their answers
@@ -191,11 +178,12 @@ class Answering:
         except Exception as error:
             _fail(group, error)
             return
-        if segment is not None and self._log.syncs_each_answer:
-            syncing = asyncio.get_running_loop().run_in_executor(self._syncs, self._sync, segment, len(probabilities))
-            syncing.add_done_callback(lambda done: _resolve(group, answers, done.exception()))
-        else:
+        if segment is None or not self._recorder.syncs_each_answer:
             _resolve(group, answers, None)
+            return
+        loop = asyncio.get_running_loop()
+        syncing = loop.run_in_executor(self._syncs, self._recorder.sync, segment, len(probabilities))
+        syncing.add_done_callback(lambda done: _resolve(group, answers, done.exception()))
 
     async def _in_thread(
         self, slot: Slot, request_id: str, decode: Callable[[], list[Values]], as_sent: bytes | None
@@ -211,12 +199,11 @@ class Answering:
             found = [run.result() for run in running]
             answer = self._answer(slot, request_id, rows, list(itertools.chain.from_iterable(found)))
             if as_sent is None:
-                lines = self._lines(answer, rows)
+                segment = self._recorder.record([(answer, rows)])
             else:
-                lines = self._recorder.batch(slot, request_id, _now(), as_sent, answer.probabilities)
-            segment = self._append(lines, len(rows))
-            if segment is not None and self._log.syncs_each_answer:
-                self._sync(segment, len(rows))
+                segment = self._recorder.record_as_sent(answer, as_sent)
+            if segment is not None and self._recorder.syncs_each_answer:
+                self._recorder.sync(segment, len(rows))
             return answer
 
         self._large += 1
@@ -231,33 +218,6 @@ class Answering:
 
     def _answer(self, slot: Slot, request_id: str, rows: Sequence[Values], probabilities: list[float]) -> Answer:
         return Answer(slot, request_id, slot.rows.ids(rows, request_id), probabilities)
-
-    def _lines(self, answer: Answer, rows: Sequence[Values]) -> bytes:
-        of = answer.slot
-        return self._recorder.lines(of, answer.request_id, _now(), answer.ids, rows, answer.probabilities)
-
-    def _append(self, lines: bytes, rows: int) -> Segment | None:
-        """Records, or counts what is not recorded where it may be answered so."""
-        try:
-            return self._log.append(lines)
-        except CannotRecord:
-            self._demand_count(rows)
-            return None
-
-    def _sync(self, segment: Segment, rows: int) -> None:
-        try:
-            self._log.sync(segment)
-        except CannotRecord:
-            self._demand_count(rows)
-
-    def _demand_count(self, rows: int) -> None:
-        if not self._serves_unrecorded:
-            raise
-        self._metrics.count_unrecorded(rows)
-
-
-def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _resolve(group: Sequence[_Asked], answers: Sequence[Answer], error: BaseException | None) -> None:

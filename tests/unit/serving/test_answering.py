@@ -14,12 +14,13 @@ from hypothesis import given, strategies
 from hypothesis import settings as examples
 from numpy.typing import NDArray
 
-from serving.answering import Answer, Answering
+from serving.answering import Answering
 from serving.errors import ServiceProblem
 from serving.log_segments import PredictionRecord
 from serving.metrics import Metrics
 from serving.prediction_log import PredictionLog
 from serving.predictor import Predictor
+from serving.records import Answer
 from serving.release import Case
 from serving.rows import Values
 from serving.settings import Settings

@@ -8,11 +8,10 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from hypothesis import given, settings, strategies
 
 from serving import prediction_log
 from serving.log_segments import OPEN, demand_whole, sealed
-from serving.prediction_log import CannotRecord, PredictionLog, seal_abandoned
+from serving.prediction_log import CannotRecord, PredictionLog
 
 
 def _log(folder: Path, *, sync: float = 60, seal: float = 60, size: int = 2**20) -> PredictionLog:
@@ -105,33 +104,6 @@ def test_a_log_that_could_never_be_opened_recovers_by_itself(tmp_path: Path) -> 
     assert _content(folder) == b"kept\n"
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    whole=strategies.lists(strategies.binary(max_size=9).map(bytes.hex), max_size=4), torn=strategies.integers(0, 20)
-)
-def test_what_a_dead_writer_left_is_sealed_up_to_its_last_whole_line(
-    tmp_path_factory: pytest.TempPathFactory, whole: list[str], torn: int
-) -> None:
-    """Prevents that a torn line spoils a segment, and that a whole one is cut off."""
-    folder = tmp_path_factory.mktemp("log")
-    lines = b"".join(f'"{line}"\n'.encode() for line in whole)
-    left = folder / f"20260102T030405000006Z-0123456789abcdef-1{OPEN}"
-    left.write_bytes(lines + b"x" * torn)
-    assert seal_abandoned(folder) == torn
-    assert not left.exists()
-    assert _content(folder) == lines
-
-
-def test_the_segment_of_a_living_writer_is_left_alone(tmp_path: Path) -> None:
-    """Prevents that one worker's start seals what another one is writing."""
-    log = _log(tmp_path)
-    log.append(b"one\n")
-    assert seal_abandoned(tmp_path) == 0
-    log.append(b"two\n")
-    log.seal()
-    assert _content(tmp_path) == b"one\ntwo\n"
-
-
 def test_rows_of_several_threads_are_all_there_and_whole(tmp_path: Path) -> None:
     """Prevents that a large request in a thread writes into the line of a small one."""
     log = _log(tmp_path, size=500)
@@ -214,30 +186,6 @@ def test_a_sync_that_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(CannotRecord, match="Input/output error"):
         log.sync(segment)
     assert _fails(log)
-
-
-def test_no_writer_is_taken_for_gone_while_it_opens_a_segment(tmp_path: Path) -> None:
-    """Prevents that a worker which starts removes the segment that another one has just opened."""
-    stop = Event()
-
-    def start_again_and_again() -> None:
-        while not stop.is_set():
-            seal_abandoned(tmp_path)
-
-    others = [Thread(target=start_again_and_again) for _ in range(2)]
-    for other in others:
-        other.start()
-    log = _log(tmp_path)
-    try:
-        for number in range(300):
-            log.append(f"{number}\n".encode())
-            log.seal()
-    finally:
-        stop.set()
-        for other in others:
-            other.join()
-    assert not _fails(log)
-    assert sorted(map(int, _content(tmp_path).split())) == list(range(300))
 
 
 def test_it_syncs_at_the_interval_and_seals_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
