@@ -13,8 +13,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -24,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mlops_assets.cli.programs import ROOT
+from benchmarks.work import NotMeasured, run_piece
 
 SIZES = (1_000_000, 10_000_000)
 QUICK_SIZES = (100_000, 300_000)
@@ -36,10 +34,6 @@ BYTES_A_ROW = 40
 FREE_BYTES = 200_000_000
 """For the flights, the stored windows and the model."""
 RATIO_AIM, GROWTH_AIM = 0.8, 1.1
-
-
-class NotMeasured(Exception):
-    """A side failed, or there is no room for it."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +62,15 @@ def measure(rows: int, setting: str, folder: Path, *, repeats: int) -> Measured:
         NotMeasured: a side failed, or scored other rows than it was given.
     """
     file = folder / "rows.parquet"
-    made = _run("make", str(rows), str(folder), str(file))
+    made = run_piece("batch_scoring_work", "make", str(rows), str(folder), str(file))
     pairs = []
     for _ in range(repeats):
-        alone = _run("alone", str(file), str(folder), setting)
-        ours = _run("ours", str(file), str(folder))
+        alone = run_piece("batch_scoring_work", "alone", str(file), str(folder), setting)
+        ours = run_piece("batch_scoring_work", "ours", str(file), str(folder))
         if (alone["rows"], ours["rows"], ours["refused"]) != (rows, rows, made["broken"]):
             raise NotMeasured(f"of {rows} rows with {made['broken']} broken ones came {alone} and {ours}")
         pairs.append((alone, ours))
-    pandas = _run("pandas", str(file), str(folder)) if rows <= PANDAS_MOST_ROWS else None
+    pandas = run_piece("batch_scoring_work", "pandas", str(file), str(folder)) if rows <= PANDAS_MOST_ROWS else None
     file.unlink()
     ratios = [alone["seconds"] / ours["seconds"] for alone, ours in pairs]
     return Measured(
@@ -160,15 +154,6 @@ def print_figures(found: dict[str, Any], console: Console) -> None:
         console.print(f"aim {aim['name']} {aim['aim']:,}: {value}{verdict}")
 
 
-def _run(*words: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.batch_scoring_work", *words]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-    if ended.returncode:
-        raise NotMeasured(f"{' '.join(words)} failed: {ended.stderr.decode()[-2000:]}")
-    found: dict[str, Any] = json.loads(ended.stdout)
-    return found
-
-
 def main() -> None:
     """Measures, prints, and writes the figures where asked."""
     parser = argparse.ArgumentParser(description="Scoring a file beside onnxruntime alone on a prepared matrix.")
@@ -185,10 +170,10 @@ def main() -> None:
         if (free := shutil.disk_usage(folder).free) < needed:
             raise NotMeasured(f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed: use --folder")
         (folder / "out").mkdir()
-        trained = _run("train", str(folder))
+        trained = run_piece("batch_scoring_work", "train", str(folder))
         tuned_on = folder / "tuned.parquet"
-        _run("make", str(min(sizes)), str(folder), str(tuned_on))
-        setting = _run("tune", str(tuned_on), str(folder))["best"]
+        run_piece("batch_scoring_work", "make", str(min(sizes)), str(folder), str(tuned_on))
+        setting = run_piece("batch_scoring_work", "tune", str(tuned_on), str(folder))["best"]
         tuned_on.unlink()
         for rows in sizes:
             repeats = 2 if arguments.quick else SHORT_REPEATS if rows <= PANDAS_MOST_ROWS else LONG_REPEATS

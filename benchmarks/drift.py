@@ -15,8 +15,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -26,7 +24,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mlops_assets.cli.programs import ROOT
+from benchmarks.work import NotMeasured, run_piece
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 MOST_FOR_THE_PRESET = 1_000_000
@@ -35,10 +33,6 @@ REPEATS = 3
 NEAR = 0.05
 """A set may differ in columns whose full statistic lies within this share of its threshold."""
 SPEED_AIM, GROWTH_AIM = 20.0, 1.3
-
-
-class NotMeasured(Exception):
-    """A side failed."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +71,12 @@ def measure(rows: int, folder: Path) -> Measured:
     first, again = [], []
     for _ in range(REPEATS):
         shutil.rmtree(store / "calibrations", ignore_errors=True)
-        first.append(_run("ours", str(store), str(folder / "ours.html")))
-        again.append(_run("ours", str(store), str(folder / "ours.html")))
+        first.append(run_piece("drift_work", "ours", str(store), str(folder / "ours.html")))
+        again.append(run_piece("drift_work", "ours", str(store), str(folder / "ours.html")))
     preset = None
     if rows <= MOST_FOR_THE_PRESET:
-        preset = _run("preset", str(landing), str(folder / "preset.html"))
-        if preset["drifted"] != (by_statistics := _run("statistics", str(landing))["drifted"]):
+        preset = run_piece("drift_work", "preset", str(landing), str(folder / "preset.html"))
+        if preset["drifted"] != (by_statistics := run_piece("drift_work", "statistics", str(landing))["drifted"]):
             raise NotMeasured(f"the preset found {preset['drifted']}, its statistics {by_statistics}")
     _removed(folder)
     return Measured(
@@ -100,8 +94,8 @@ def measure(rows: int, folder: Path) -> Measured:
 def compare_sets(seed: int, rows: int, folder: Path) -> Pair:
     """The drifted columns of one seeded pair, by our report and on the full frames."""
     landing, store = _made(rows, seed, folder)
-    ours = _run("ours", str(store), str(folder / "ours.html"))["drifted"]
-    full = _run("statistics", str(landing))
+    ours = run_piece("drift_work", "ours", str(store), str(folder / "ours.html"))["drifted"]
+    full = run_piece("drift_work", "statistics", str(landing))
     _removed(folder)
     apart = sorted(set(ours) ^ set(full["drifted"]))
     near = [name for name in apart if abs(full["times_threshold"][name] - 1) <= NEAR]
@@ -171,23 +165,14 @@ def print_figures(found: dict[str, Any], console: Console) -> None:
 def _made(rows: int, seed: int, folder: Path) -> tuple[Path, Path]:
     """A landed and stored pair."""
     landing, store = folder / "landing", folder / "store"
-    _run("make", str(rows), str(seed), str(landing))
-    _run("take", str(landing), str(store))
+    run_piece("drift_work", "make", str(rows), str(seed), str(landing))
+    run_piece("drift_work", "take", str(landing), str(store))
     return landing, store
 
 
 def _removed(folder: Path) -> None:
     for name in ("landing", "store"):
         shutil.rmtree(folder / name)
-
-
-def _run(*words: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.drift_work", *words]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-    if ended.returncode:
-        raise NotMeasured(f"{' '.join(words)} failed: {ended.stderr.decode()[-2000:]}")
-    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return found
 
 
 def main() -> None:

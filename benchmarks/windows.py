@@ -10,8 +10,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -21,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mlops_assets.cli.programs import ROOT
+from benchmarks.work import NotMeasured, run_piece
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 CSV_ROWS = 1_000_000
@@ -30,10 +28,6 @@ SHORT_REPEATS, LONG_REPEATS = 5, 3
 BYTES_A_ROW = 400
 """On the disk, at the most: the landed file (100 bytes a row), a copy of it, the spilled ids."""
 TIME_AIM, MEMORY_AIM_MB, GROWTH_AIM = 4.0, 2000.0, 1.5
-
-
-class NotMeasured(Exception):
-    """A side failed, or there is no room for it."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +58,13 @@ def measure(rows: int, suffix: str, folder: Path) -> Measured:
     landing, out = folder / "landing", folder / "out"
     landing.mkdir()
     file = landing / f"window{suffix}"
-    _run("make", str(rows), str(file))
+    run_piece("windows_work", "make", str(rows), str(file))
     repeats = SHORT_REPEATS if rows <= CSV_ROWS else LONG_REPEATS
     pairs = []
     for _ in range(repeats):
         pair = []
         for piece in ("bare", "ours"):
-            pair.append(_run(piece, str(file), str(out)))
+            pair.append(run_piece("windows_work", piece, str(file), str(out)))
             shutil.rmtree(out)
         pairs.append(pair)
     ratios = [ours["seconds"] / bare["seconds"] for bare, ours in pairs]
@@ -143,15 +137,6 @@ def print_figures(found: dict[str, Any], console: Console) -> None:
 
 def _holds(name: str, value: float, aim: float) -> bool:
     return value <= aim if name.startswith("time") else value < aim  # "at most" of the time, "under" of the memory
-
-
-def _run(*words: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.windows_work", *words]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-    if ended.returncode:
-        raise NotMeasured(f"{' '.join(words)} failed: {ended.stderr.decode()[-2000:]}")
-    found: dict[str, Any] = json.loads(ended.stdout)
-    return found
 
 
 def main() -> None:

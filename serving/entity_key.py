@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 EntityKey = str | int | float
 LONGEST_KEY = 500
 """Characters; a longer text is no key: PostgreSQL's index takes 2,704 bytes, and a client must not fill the log."""
+_SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""What DuckDB's `trim` takes off: Unicode's space separators, and no tabs or ends of lines."""
 _NULL_TEXTS = frozenset(("", "na", "n/a", "nan", "null", "none"))
 _WHOLE = re.compile(r"(-?[0-9]+)\.0+")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:")
@@ -38,7 +40,7 @@ def key_text(key: EntityKey) -> str | None:
 
 
 def _of_text(text: str) -> str:
-    if len(text) < 5 and text.strip(" ").lower() in _NULL_TEXTS:
+    if len(text) < 5 and text.strip(_SPACES).lower() in _NULL_TEXTS:
         return ""
     if ":" in text and _TIME.match(text):
         return _of_time(text)

@@ -43,7 +43,22 @@ def test_a_key_has_one_text_however_it_is_written(key: EntityKey, text: str) -> 
 
 @pytest.mark.parametrize(
     "key",
-    ["", " ", "NA", "nan", "Null", "none", "n/a", "a\0b", "\ud800", "x" * (LONGEST_KEY + 1), 10**600, -(10**600)],
+    [
+        "",
+        " ",
+        "\u00a0",
+        "\u3000NA",
+        "NA",
+        "nan",
+        "Null",
+        "none",
+        "n/a",
+        "a\0b",
+        "\ud800",
+        "x" * (LONGEST_KEY + 1),
+        10**600,
+        -(10**600),
+    ],
 )
 def test_what_can_be_nobodys_key_has_no_text(key: EntityKey) -> None:
     """Prevents a lookup that a database refuses with an error of its own, and a number whose text takes seconds."""
@@ -53,7 +68,7 @@ def test_what_can_be_nobodys_key_has_no_text(key: EntityKey) -> None:
 TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12),
     st.from_regex(r"-?[0-9]{1,4}(\.0{0,3}[0-9]?)?", fullmatch=True),
-    st.sampled_from(["NA", " na", "none ", "None", "n/a", "nulls", "Nan."]),
+    st.sampled_from(["NA", " na", "none ", "\u00a0na", "\u2009", "None", "n/a", "nulls", "Nan."]),
     st.datetimes().map(lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000)).map(str),
     st.dates().map(lambda date: f"{date}T00:00:00Z"),
     st.datetimes(min_value=datetime(1900, 1, 1)).map(lambda time: f"{time:%Y-%m-%d %H:%M}+02:00"),
