@@ -10,14 +10,15 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from time import perf_counter
+
+import msgspec
 
 from serving import errors
 from serving.metrics import Metrics
 from serving.prediction_log import CannotRecord, PredictionLog
 from serving.predictor import PredictionFailed
-from serving.records import Answer, Recorder
+from serving.records import Answer, Answered, Recorder
 from serving.rows import RowsInvalid, Values
 from serving.settings import Settings
 from serving.slot import Slot
@@ -33,13 +34,13 @@ PART_ROWS = 1024
 """Rows of a large request that one run of the model takes; its parts run side by side."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A small request that waits for the end of the tick."""
+class _Asked(msgspec.Struct, frozen=True):
+    """A small request that waits for the end of the tick; a struct, for there is one for each."""
 
     slot: Slot
     request_id: str
     rows: list[Values]
+    as_sent: bytes | None
     answered: asyncio.Future[Answer]
 
 
@@ -100,14 +101,14 @@ class Answering:
         """
         began = perf_counter()
         request_id = f"{self._writer}{next(self._numbers):x}"
-        as_sent = body if body_is_rows and not self._recorder.hashes else None
+        as_sent = body if body_is_rows else None
         try:
             if len(body) > INLINE_BYTES:
                 answer = await self._in_thread(slot, request_id, lambda: decode(body), as_sent)
             elif len(rows := decode(body)) > INLINE_ROWS:
                 answer = await self._in_thread(slot, request_id, lambda: rows, as_sent)
             else:
-                answer = await self._in_tick(slot, request_id, rows)
+                answer = await self._in_tick(slot, request_id, rows, as_sent)
         except RowsInvalid as error:
             raise errors.rows_invalid(error, version_header(slot)) from error
         except PredictionFailed as error:
@@ -141,11 +142,11 @@ class Answering:
         except CannotRecord as error:
             raise errors.cannot_record(str(error)) from error
 
-    async def _in_tick(self, slot: Slot, request_id: str, rows: list[Values]) -> Answer:
+    async def _in_tick(self, slot: Slot, request_id: str, rows: list[Values], as_sent: bytes | None) -> Answer:
         loop = asyncio.get_running_loop()
         if not self._asked:
             loop.call_soon(self._end_tick)
-        asked = _Asked(slot, request_id, rows, loop.create_future())
+        asked = _Asked(slot, request_id, rows, as_sent, loop.create_future())
         self._asked.append(asked)
         return await asked.answered
 
@@ -166,7 +167,9 @@ class Answering:
                 end = start + len(asked.rows)
                 answers.append(self._answer(slot, asked.request_id, asked.rows, probabilities[start:end]))
                 start = end
-            answered = [(answer, asked.rows) for answer, asked in zip(answers, group, strict=True)]
+            answered = [
+                Answered(answer, asked.rows, asked.as_sent) for answer, asked in zip(answers, group, strict=True)
+            ]
             segment = self._recorder.record(answered)
         except PredictionFailed as error:
             if len(group) > 1:
@@ -198,10 +201,7 @@ class Answering:
             running = [self._parts.submit(slot.predictor.run, slot.predictor.encode(part)) for part in parts]
             found = [run.result() for run in running]
             answer = self._answer(slot, request_id, rows, list(itertools.chain.from_iterable(found)))
-            if as_sent is None:
-                segment = self._recorder.record([(answer, rows)])
-            else:
-                segment = self._recorder.record_as_sent(answer, as_sent)
+            segment = self._recorder.record([Answered(answer, rows, as_sent)])
             if segment is not None and self._recorder.syncs_each_answer:
                 self._recorder.sync(segment, len(rows))
             return answer

@@ -80,19 +80,20 @@ class Door:
             headers = dict(scope["headers"])
             self._demand_name(headers)
             self._demand_key(scope, headers)
+            body: bytes | None = None
             if scope["method"] in ("POST", "PUT", "PATCH"):
                 _demand_own_page(headers)
                 body = await self._body(headers, receive)
                 if body is None:
                     return
                 cast("dict[str, Any]", scope)[BODY] = body
-                receive = _replayed(body, receive)
-            direct = self.direct.get(path)
-            if direct is None:
-                await self.litestar(scope, receive, counted)
-            else:
+            if (direct := self.direct.get(path)) is not None:
                 scope["path_template"] = path
-                await direct(scope, receive, counted)
+                # It answers 200 or raises; to pass `counted` costs a small answer a twentieth of its time.
+                await direct(scope, receive, send)
+                self.metrics.count_answer(path, 200)
+            else:
+                await self.litestar(scope, receive if body is None else _replayed(body, receive), counted)
         except errors.ServiceProblem as problem:
             await errors.send(problem, path, counted)
         except Exception as error:

@@ -33,7 +33,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     name: str
     """By which it is shown, limited and revoked; several keys of one owner have names of their own."""
-    sha256: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     """Of the key itself, which has 256 random bits: no slower hash would protect it better."""
     scopes: tuple[Scope, ...]
     created_at: Moment
@@ -52,11 +52,11 @@ class Keys:
     """The keys of a file at one moment."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
-        self._by_hash = {key.sha256: key for key in keys}
+        self._by_hash = {bytes.fromhex(key.sha256): key for key in keys}
 
     def find(self, presented: bytes) -> Key | None:
         """The live key of these bytes; they are hashed first, so the time that it takes tells nothing of a key."""
-        key = self._by_hash.get(hashlib.sha256(presented).hexdigest())
+        key = self._by_hash.get(hashlib.sha256(presented).digest())
         return key if key is not None and key.is_live(datetime.now(UTC)) else None
 
     def __len__(self) -> int:

@@ -78,10 +78,9 @@ class Predictor:
         (probabilities,) = self._session.run([OUTPUT], {INPUT: encoded})
         if probabilities.shape != (len(encoded), 2):
             raise PredictionFailed(f"{OUTPUT} has shape {probabilities.shape} for {len(encoded)} rows")
-        true = probabilities[:, 1]
-        if not math.isfinite(true.sum()):  # one that is not finite makes the sum so, at a third of the cost
-            raise PredictionFailed(f"the answer to row {int(np.argmin(np.isfinite(true)))} is not finite")
-        answers: list[float] = true.tolist()
+        answers: list[float] = probabilities[:, 1].tolist()
+        if not math.isfinite(sum(answers)):  # one that is not finite makes the sum so
+            raise PredictionFailed(f"the answer to row {list(map(math.isfinite, answers)).index(False)} is not finite")
         return answers
 
     def _demand_contract(self) -> None:

@@ -5,8 +5,8 @@ The lines' format belongs to `serving.log_segments`, writing them to `serving.pr
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import time_ns
 
 import msgspec
 
@@ -21,15 +21,23 @@ from serving.slot import Slot
 ENDS_OF_LINES = bytes.maketrans(b"\r\n", b"  ")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What was found for a request."""
+class Answer(msgspec.Struct, frozen=True):
+    """What was found for a request; a struct, for there is one for each."""
 
     slot: Slot
     request_id: str
     ids: list[str]
     """By which labels may come, one for each row."""
     probabilities: list[float]
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What is to be recorded of a request."""
+
+    answer: Answer
+    rows: Sequence[Values]
+    as_sent: bytes | None
+    """Its body, where that is its rows by the names of their columns."""
 
 
 class Recorder:
@@ -40,7 +48,8 @@ class Recorder:
         self._log = log
         self._serves_unrecorded = settings.log_full == "serve-and-count"
         self._encoder = msgspec.json.Encoder()
-        self.hashes = settings.log_features == "hash"
+        self._hashes = settings.log_features == "hash"
+        self._second = (0, "")
         self.syncs_each_answer = log.syncs_each_answer
 
     @property
@@ -48,34 +57,21 @@ class Recorder:
         """Why nothing can be recorded now, as far as is known, where answers must be."""
         return None if self._serves_unrecorded else self._log.failure
 
-    def record(self, answered: Sequence[tuple[Answer, Sequence[Values]]]) -> Segment | None:
-        """Records requests row by row, all of them or none.
+    def record(self, answered: Sequence[Answered]) -> Segment | None:
+        """Records requests, all of them or none.
 
         Raises:
             CannotRecord: they are not recorded, and must be.
         """
-        at = _now()
-        lines = b"".join(self._lines(answer, rows, at) for answer, rows in answered)
-        return self._append(lines, sum(len(rows) for _, rows in answered))
-
-    def record_as_sent(self, answer: Answer, body: bytes) -> Segment | None:
-        """Records a request whose body is its rows on one line, as the client wrote them.
-
-        Raises:
-            CannotRecord: it is not recorded, and must be.
-        """
-        record = BatchRecord(
-            request_id=answer.request_id,
-            at=_now(),
-            model_version=answer.slot.pointer.model_version,
-            epoch=answer.slot.pointer.epoch,
-            row_id=answer.slot.manifest.row_id,
-            features=answer.slot.rows.features,
-            # In JSON an end of line stands between values alone; within a text it is written as \n.
-            rows=msgspec.Raw(body.translate(ENDS_OF_LINES)),
-            probabilities=answer.probabilities,
-        )
-        return self._append(self._encoder.encode_lines([record]), len(answer.ids))
+        at = self._now()
+        lines = b"".join([self._lines(one, at) for one in answered])
+        try:
+            return self._log.append(lines)
+        except CannotRecord:
+            if not self._serves_unrecorded:
+                raise
+            self._metrics.count_unrecorded(sum(len(one.rows) for one in answered))
+            return None
 
     def record_labels(self, labels: Sequence[tuple[str, bool]]) -> Segment:
         """Records labels by their rows' ids, whatever the policy says of answers.
@@ -83,7 +79,7 @@ class Recorder:
         Raises:
             CannotRecord: they are not recorded.
         """
-        at = _now()
+        at = self._now()
         records = [LabelRecord(id=id_, label=label, at=at) for id_, label in labels]
         return self._log.append(self._encoder.encode_lines(records))
 
@@ -100,21 +96,35 @@ class Recorder:
                 raise
             self._metrics.count_unrecorded(rows)
 
-    def _append(self, lines: bytes, rows: int) -> Segment | None:
-        try:
-            return self._log.append(lines)
-        except CannotRecord:
-            if not self._serves_unrecorded:
-                raise
-            self._metrics.count_unrecorded(rows)
-            return None
+    def _now(self) -> str:
+        """RFC 3339 in UTC, with microseconds; all of it but these is kept for a second, for it takes long to make."""
+        second, rest = divmod(time_ns(), 1_000_000_000)
+        known, text = self._second
+        if second != known:
+            text = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+            self._second = second, text
+        return f"{text}.{rest // 1000:06}Z"
 
-    def _lines(self, answer: Answer, rows: Sequence[Values], at: str) -> bytes:
+    def _lines(self, one: Answered, at: str) -> bytes:
+        answer = one.answer
         pointer, of = answer.slot.pointer, answer.slot.rows
+        if one.as_sent is not None and not self._hashes:
+            record = BatchRecord(
+                request_id=answer.request_id,
+                at=at,
+                model_version=pointer.model_version,
+                epoch=pointer.epoch,
+                row_id=answer.slot.manifest.row_id,
+                features=of.features,
+                # In JSON an end of line stands between values alone; within a text it is written as \n.
+                rows=msgspec.Raw(one.as_sent.translate(ENDS_OF_LINES)),
+                probabilities=answer.probabilities,
+            )
+            return self._encoder.encode(record) + b"\n"
         records = []
-        for id_, row, probability in zip(answer.ids, rows, answer.probabilities, strict=True):
+        for id_, row, probability in zip(answer.ids, one.rows, answer.probabilities, strict=True):
             features = dict(zip(of.features, row, strict=False))
-            digest = hashlib.sha256(self._encoder.encode(features)).hexdigest() if self.hashes else None
+            digest = hashlib.sha256(self._encoder.encode(features)).hexdigest() if self._hashes else None
             records.append(
                 PredictionRecord(
                     id=id_,
@@ -123,13 +133,9 @@ class Recorder:
                     model_version=pointer.model_version,
                     epoch=pointer.epoch,
                     probability=probability,
-                    features=None if self.hashes else features,
+                    features=None if self._hashes else features,
                     features_sha256=digest,
                     context=of.context(row),
                 )
             )
         return self._encoder.encode_lines(records)
-
-
-def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -77,7 +77,6 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._joined = JoinedWrites(transport)
         super().connection_made(cast(asyncio.Transport, self._joined))
         self.read_seconds: float = self.app.settings.read_seconds
-        self._headers_arrived = False
         self._unsent_since: float | None = None
         self._reading_since: float | None = monotonic()
         self._timer = self.loop.call_later(self.read_seconds / 4, self._look)
@@ -90,13 +89,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Counts from the first byte of a request."""
         self._reading_since = monotonic()
-        self._headers_arrived = False
         super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """From here on the request has an answer of its own."""
-        super().on_headers_complete()
-        self._headers_arrived = True
 
     def on_message_complete(self) -> None:
         """The request has arrived."""
@@ -122,7 +115,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         since = None if self.pipeline else self._reading_since
         if since is not None and monotonic() - since >= self.read_seconds:
             # A request has one answer: one whose body was refused while it arrives has had it.
-            if not (self._headers_arrived and self.cycle.response_started):
+            has_answer = self.scope is not None and "path" in self.scope and self.cycle.response_started
+            if not has_answer:
                 transport.write(TIMEOUT % (len(SLOW), SLOW))
             transport.close()
         if not transport.get_write_buffer_size():

@@ -85,7 +85,7 @@ def test_a_name_is_taken_once_and_revoked_by_name(file: Path) -> None:
         (b'[{"name": "x"}]', 0o600, "missing required field"),
         (b"\xff", 0o600, "malformed"),
         (
-            b'[{"name": "x", "sha256": "", "scopes": [], "created_at": "2026-01-01T00:00:00Z", '
+            b'[{"name": "x", "sha256": "' + b"0" * 64 + b'", "scopes": [], "created_at": "2026-01-01T00:00:00Z", '
             b'"expires_at": "2026-01-01T00:00:00"}]',
             0o600,
             "timezone",
