@@ -116,8 +116,7 @@ class Recorder:
                 epoch=pointer.epoch,
                 row_id=answer.slot.manifest.row_id,
                 features=of.features,
-                # In JSON an end of line stands between values alone; within a text it is written as \n.
-                rows=msgspec.Raw(one.as_sent.translate(ENDS_OF_LINES)),
+                rows=msgspec.Raw(_on_one_line(one.as_sent)),
                 probabilities=answer.probabilities,
             )
             return self._encoder.encode(record) + b"\n"
@@ -139,3 +138,8 @@ class Recorder:
                 )
             )
         return self._encoder.encode_lines(records)
+
+
+def _on_one_line(body: bytes) -> bytes:
+    """In JSON an end of line stands between values alone; within a text it is written as `\\n`."""
+    return body.translate(ENDS_OF_LINES) if b"\n" in body or b"\r" in body else body

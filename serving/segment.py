@@ -5,7 +5,6 @@ Names and records belong to `serving.log_segments`; when a segment is begun and 
 
 import errno
 import fcntl
-import hashlib
 import logging
 import os
 from contextlib import suppress
@@ -44,7 +43,6 @@ class Segment:
             beside.unlink(missing_ok=True)
             raise
         self._size = 0
-        self._sha256 = hashlib.sha256()
         self._closing = Lock()
         self._sealed = False
 
@@ -59,7 +57,6 @@ class Segment:
             os.ftruncate(self._descriptor, self._size)
             raise
         self._size += len(lines)
-        self._sha256.update(lines)
 
     def probe(self) -> None:
         """Raises where nothing can be appended."""
@@ -87,7 +84,7 @@ class Segment:
             if self._size == 0:
                 self.path.unlink()
             else:
-                _rename(self.path, self.path.with_name(sealed_name(self._stem, self._sha256.hexdigest())))
+                _rename(self.path, self.path.with_name(sealed_name(self._stem, sha256_of(self.path))))
             self._sealed = True
             os.close(self._descriptor)
 
