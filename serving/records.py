@@ -141,5 +141,5 @@ class Recorder:
 
 
 def _on_one_line(body: bytes) -> bytes:
-    """In JSON an end of line stands between values alone; within a text it is written as `\\n`."""
+    """In JSON an end of line stands between values alone; within a text it is escaped."""
     return body.translate(ENDS_OF_LINES) if b"\n" in body or b"\r" in body else body
