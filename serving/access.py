@@ -7,10 +7,11 @@ releases: while that one loads a large model, a revoked key must not live on.
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from serving.file_mark import Mark, mark_of
 from serving.keys import Keys, KeysInvalid, read_keys
+from serving.repeated import repeated
 from serving.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -31,13 +32,8 @@ class Access:
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Looks once before requests are accepted, and then until the app ends."""
         await asyncio.to_thread(self.look)
-        watching = asyncio.create_task(self._watch())
-        try:
+        async with repeated(self.look, seconds=self._poll_seconds):
             yield
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
 
     def look(self) -> None:
         """Reads the file if it changed; never raises. One that cannot be read lets none in: keys may be revoked."""
@@ -58,8 +54,3 @@ class Access:
             if str(error) != self._refused:
                 self._refused = str(error)
                 logger.error("no key is accepted: %s", error)
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            await asyncio.to_thread(self.look)

@@ -15,6 +15,7 @@ from threading import Lock
 from time import monotonic
 
 from serving.log_segments import stem_of
+from serving.repeated import repeated
 from serving.segment import Segment, seal_abandoned
 
 logger = logging.getLogger(__name__)
@@ -49,13 +50,10 @@ class PredictionLog:
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Seals what writers left that are gone; then syncs and seals in time, and at the end."""
         await asyncio.to_thread(seal_abandoned, self._folder)
-        keeping = asyncio.create_task(self._keep())
         try:
-            yield
+            async with repeated(self.look, seconds=TICK_SECONDS):
+                yield
         finally:
-            keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeping
             await asyncio.to_thread(self.seal)
 
     def append(self, lines: bytes) -> Segment:
@@ -121,11 +119,6 @@ class PredictionLog:
             pass  # it is said where it failed
         except Exception:
             logger.exception("the prediction log in %s", self._folder)
-
-    async def _keep(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            await asyncio.to_thread(self.look)
 
     def _seal_what_waits(self) -> None:
         with self._lock:

@@ -6,7 +6,7 @@ What makes a release fit to serve belongs to `serving.slot`.
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from serving.file_mark import Mark, mark_of
 from serving.metrics import Metrics
 from serving.rehearsal import rehearse
 from serving.release import MODEL, POINTER, Pointer, ReleaseInvalid, read_pointer
+from serving.repeated import repeated
 from serving.schemas import Refused
 from serving.settings import Settings
 from serving.slot import Slot, load
@@ -46,13 +47,10 @@ class Watcher:
         await asyncio.to_thread(self.look)
         if self._serving.slot is None:
             logger.warning("there is nothing to serve in %s yet", self._releases.absolute())
-        watching = asyncio.create_task(self._watch())
         try:
-            yield
+            async with repeated(self.look, seconds=self._poll_seconds):
+                yield
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
             self._features.close()
 
     def look(self) -> None:
@@ -63,11 +61,6 @@ class Watcher:
                 self._follow()
         except Exception:
             logger.exception("the look at %s failed", self._releases)
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            await asyncio.to_thread(self.look)
 
     def _follow(self) -> None:
         # Marks are taken before the reading: what changes meanwhile is seen at the next look.

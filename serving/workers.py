@@ -9,10 +9,12 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from threading import Lock
 from time import time
 
 import msgspec
 
+from serving.repeated import repeated
 from serving.schemas import WorkerStatus
 from serving.settings import Settings
 from serving.state import Serving
@@ -34,17 +36,17 @@ class Workers:
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._parent = os.getppid() if settings.workers > 1 else None
         self._told: WorkerStatus | None = None
+        self._lock = Lock()
+        """A request for `/model` tells too."""
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Tells from the start on, and takes the file away at the end."""
-        beating = asyncio.create_task(self._beat())
+        await asyncio.to_thread(self.beat)
         try:
-            yield
+            async with repeated(self.beat, seconds=BEAT_SECONDS):
+                yield
         finally:
-            beating.cancel()
-            with suppress(asyncio.CancelledError):
-                await beating
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
 
@@ -59,7 +61,7 @@ class Workers:
             epoch=slot.pointer.epoch if slot else None,
             refused=self._serving.refused,
         )
-        with suppress(OSError):  # a full disk must not end the service; `/model` still tells of this worker
+        with self._lock, suppress(OSError):  # a full disk must not end the service; `/model` still tells of this worker
             if status == self._told and self._path.exists():
                 os.utime(self._path)
                 return
@@ -81,9 +83,8 @@ class Workers:
                     found.append(msgspec.json.decode(path.read_bytes(), type=WorkerStatus))
         return found
 
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.to_thread(self.tell)
-            if self._parent is not None and os.getppid() != self._parent:
-                os.kill(os.getpid(), signal.SIGTERM)  # whoever would end this worker is gone
-            await asyncio.sleep(BEAT_SECONDS)
+    def beat(self) -> None:
+        """Tells, and ends a worker that nobody is left to end."""
+        self.tell()
+        if self._parent is not None and os.getppid() != self._parent:
+            os.kill(os.getpid(), signal.SIGTERM)
