@@ -50,8 +50,8 @@ class Workers:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
 
-    def tell(self) -> None:
-        """Writes what is served now, or that it is unchanged."""
+    def tell(self) -> WorkerStatus:
+        """Writes what is served now, or that it is unchanged; a full disk must not end the service."""
         slot = self._serving.slot
         status = WorkerStatus(
             worker=self._worker,
@@ -61,27 +61,32 @@ class Workers:
             epoch=slot.pointer.epoch if slot else None,
             refused=self._serving.refused,
         )
-        with self._lock, suppress(OSError):  # a full disk must not end the service; `/model` still tells of this worker
+        with self._lock, suppress(OSError):
             if status == self._told and self._path.exists():
                 os.utime(self._path)
-                return
+                return status
             self._folder.mkdir(parents=True, exist_ok=True)
             beside = self._path.with_suffix(".new")
             beside.write_bytes(msgspec.json.encode(status))
             beside.replace(self._path)
             self._told = status
+        return status
 
     def living(self) -> list[WorkerStatus]:
-        """What the workers said last; one that died without a word goes after `SILENT_SECONDS`."""
-        self.tell()
-        found = []
+        """What the workers said last, in order of their names, this one among them whether or not it could be written.
+
+        One that died without a word goes after `SILENT_SECONDS`.
+        """
+        own = self.tell()
+        found = {own.worker: own}
         for path in sorted(self._folder.glob("*.json")):
             with suppress(OSError, msgspec.DecodeError):
                 if time() - path.stat().st_mtime > SILENT_SECONDS:
                     path.unlink()
                 else:
-                    found.append(msgspec.json.decode(path.read_bytes(), type=WorkerStatus))
-        return found
+                    other = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
+                    found[other.worker] = other
+        return [found[worker] for worker in sorted(found)]
 
     def beat(self) -> None:
         """Tells, and ends a worker that nobody is left to end."""
