@@ -1,6 +1,7 @@
 """Prevents that a client can grow the metrics without end, and that two apps count into one registry."""
 
 import os
+import re
 from pathlib import Path
 from uuid import uuid4
 
@@ -47,6 +48,16 @@ def test_answers_rows_and_the_served_release_are_counted(client: TestClient[Door
     assert series[f'serving_model_version{{pid="{pid}"}}'] == 1
     assert series[f'serving_epoch{{pid="{pid}"}}'] == 1
     assert (series["serving_swaps_total"], series["serving_refused_releases_total"]) == (1, 0)
+
+
+def test_labels_say_nothing_of_what_was_asked(client: TestClient[Door]) -> None:
+    """Prevents that a row, an id or a key stands in a label, and so in everybody's dashboards (S15)."""
+    client.post("/predict", json=ROW, headers={"Authorization": "Bearer secret"})
+    client.post("/predict", json={"secret": 1})
+    client.get("/secret?secret=1")
+    names = {name for series in _series(client) for name, _ in re.findall(r'(\w+)="([^"]*)"', series)}
+    assert names == {"route", "status", "pid", "le"}
+    assert "secret" not in client.get("/metrics").text
 
 
 def test_two_apps_count_apart(client: TestClient[Door], settings: Settings, tmp_path: Path) -> None:
