@@ -267,6 +267,24 @@ def test_a_body_that_says_it_is_too_large_is_not_read(releases: Path, settings: 
         assert client.post("/predict", content=body[:2000], headers=headers).status_code == 200
 
 
+def test_what_announces_that_it_is_too_large_is_not_read_at_all(door: Door) -> None:
+    """Prevents that a gigabyte is taken in before it is refused."""
+    statuses: list[int] = []
+
+    async def receive() -> HTTPReceiveMessage:
+        raise AssertionError("it was read")
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    headers = [(b"host", b"x"), (b"content-length", b"99999999999")]
+    scope: Any = {"type": "http", "method": "POST", "path": "/predict", "headers": headers, "client": None}
+    door.access.keys = None
+    asyncio.run(door(scope, receive, send))  # type: ignore[arg-type]
+    assert statuses == [413]
+
+
 def test_only_so_much_is_kept_of_bodies_that_have_not_arrived(releases: Path, settings: Settings) -> None:
     """Prevents that clients who never end fill the memory, and that a few who announce much shut the others out."""
     publish(releases, 1)

@@ -71,18 +71,20 @@ def test_nothing_of_a_write_that_fails_stays(tmp_path: Path, monkeypatch: pytest
     def filling(descriptor: int, data: bytes, offset: int) -> int:
         if len(data) <= 5:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return write(descriptor, data[:5], offset)
+        return write(descriptor, data[:-5], offset)
 
     monkeypatch.setattr(os, "pwrite", filling)
     with pytest.raises(CannotRecord, match="No space left"):
-        log.append(b"123456789\n")
+        log.append(b"1\n2\n3456789\n")
     assert _fails(log)
     log.look()
     assert _fails(log)
     monkeypatch.undo()
     log.look()
     assert not _fails(log)
-    log.append(b"a\n")  # shorter than what was written of the line before
+    log.append(b"a\n")  # shorter than what was written of the lines before
+    (left,) = tmp_path.glob(f"*{OPEN}")
+    assert left.read_bytes() == b"before\na\n"  # as it is found where the process is killed now
     log.seal()
     assert _content(tmp_path) == b"before\na\n"
 
