@@ -281,7 +281,7 @@ def test_what_announces_that_it_is_too_large_is_not_read_at_all(door: Door) -> N
     headers = [(b"host", b"x"), (b"content-length", b"99999999999")]
     scope: Any = {"type": "http", "method": "POST", "path": "/predict", "headers": headers, "client": None}
     door.access.keys = None
-    asyncio.run(door(scope, receive, send))  # type: ignore[arg-type]
+    asyncio.run(door(scope, receive, send))
     assert statuses == [413]
 
 

@@ -76,17 +76,16 @@ def test_nothing_of_a_write_that_fails_stays(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "pwrite", filling)
     with pytest.raises(CannotRecord, match="No space left"):
         log.append(b"1\n2\n3456789\n")
-    assert _fails(log)
+    (left,) = tmp_path.glob(f"*{OPEN}")
+    assert left.read_bytes() == b"before\n"  # as it is found where the process is killed now
     log.look()
     assert _fails(log)
     monkeypatch.undo()
     log.look()
     assert not _fails(log)
-    log.append(b"a\n")  # shorter than what was written of the lines before
-    (left,) = tmp_path.glob(f"*{OPEN}")
-    assert left.read_bytes() == b"before\na\n"  # as it is found where the process is killed now
+    log.append(b"after\n")
     log.seal()
-    assert _content(tmp_path) == b"before\na\n"
+    assert _content(tmp_path) == b"before\nafter\n"
 
 
 def test_a_log_that_could_never_be_opened_recovers_by_itself(tmp_path: Path) -> None:
