@@ -59,6 +59,11 @@ def version_header(slot: Slot) -> dict[str, str]:
     return {"X-Model-Version": str(slot.pointer.model_version)}
 
 
+def answer_headers(answer: Answer) -> dict[str, str]:
+    """For protocols whose bodies have no place for it: labels go by `<request id>.<position>` where rows have no id."""
+    return {**version_header(answer.slot), "X-Request-Id": answer.request_id}
+
+
 class Answering:
     """Answers the requests of one app."""
 

@@ -23,6 +23,7 @@ from serving.settings import Settings
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
 """What is asked by those who hold no key and know no name: load balancers and orchestrators."""
 PREDICT_PATHS = frozenset({"/predict", "/invocations", "/feedback"})
+PROTOCOL_PATHS = frozenset({"/ping", "/version", "/v2"})
 BODY = "serving.body"
 """The scope's key of the body, which has arrived whole."""
 MOST_BUFFERED = 16
@@ -124,8 +125,8 @@ class Door:
                 if scheme and not self._failed.take(peer):
                     raise errors.too_many(self._failed.seconds_until(peer))
                 raise errors.unauthorized()
-            needed = scope_of(scope["method"], scope["path"])
-            if not key.allows(needed):
+            needed = scopes_of(scope["method"], scope["path"])
+            if not any(map(key.allows, needed)):
                 raise errors.forbidden(needed)
         if self._rates is not None and not self._rates.take(caller := key.name if key else peer):
             raise errors.too_many(self._rates.seconds_until(caller))
@@ -169,11 +170,14 @@ def body_of(scope: Scope) -> bytes:
     return cast("dict[str, bytes]", scope)[BODY]
 
 
-def scope_of(method: str, path: str) -> KeyScope:
-    """What a key must allow for a request; what is not known here is for `admin` alone."""
+def scopes_of(method: str, path: str) -> tuple[KeyScope, ...]:
+    """What a key must allow for a request, one of these; what is not known here is for `admin` alone."""
     if method == "POST" and (path in PREDICT_PATHS or (path.startswith("/v2/models/") and path.endswith("/infer"))):
-        return "predict"
-    return "read" if method in ("GET", "HEAD", "OPTIONS") else "admin"
+        return ("predict",)
+    if method not in ("GET", "HEAD", "OPTIONS"):
+        return ("admin",)
+    # Clients of the protocols look whether the model is ready before they ask it.
+    return ("predict", "read") if path in PROTOCOL_PATHS or path.startswith("/v2/") else ("read",)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

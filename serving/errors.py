@@ -5,7 +5,7 @@ What is an error is decided where it is raised.
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -107,9 +107,9 @@ def unauthorized() -> ServiceProblem:
     return _problem(401, "unauthorized", "A key is needed", detail, {"WWW-Authenticate": "Bearer"})
 
 
-def forbidden(scope: Scope) -> ServiceProblem:
+def forbidden(scopes: Sequence[Scope]) -> ServiceProblem:
     """The key is for other things."""
-    return _problem(403, "forbidden", "The key does not allow it", f"the key needs the scope {scope!r}", {})
+    return _problem(403, "forbidden", "The key does not allow it", f"the key needs the scope {' or '.join(scopes)}", {})
 
 
 def compressed(encoding: str) -> ServiceProblem:
@@ -207,6 +207,10 @@ def problem_answer(description: str) -> ResponseSpec:
 
 
 PROBLEMS = {
+    401: problem_answer("A key is needed, and none that lives was sent"),
+    403: problem_answer("The key has not the scope, or a page of another site asks"),
+    413: problem_answer("The body is too large"),
+    429: problem_answer("The caller asks more often than it may"),
     400: problem_answer("The body is not rows of the served model"),
     500: problem_answer("The model gave no usable answer"),
     503: problem_answer("No model is served yet, the service is full, or the answer cannot be recorded"),

@@ -88,6 +88,8 @@ def create(path: Path, name: str, scopes: Sequence[Scope], *, days: float | None
     Raises:
         KeysInvalid: the file cannot be used, or has a key of this name.
     """
+    if days is not None and days <= 0:
+        raise KeysInvalid(f"a key for {days:g} days would be dead at once; give a number above 0")
     keys = read_keys(path) if path.exists() else []
     if any(key.name == name for key in keys):
         raise KeysInvalid(f"{path}: has a key {name!r} already; revoke it first, or give the new one another name")
@@ -136,7 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if command != "list":
             asked.add_argument("name", help="by which the key is shown and revoked")
         if command == "create":
-            asked.add_argument("--scope", action="append", required=True, choices=("predict", "read", "admin"))
+            asked.add_argument(
+                "--scope", action="append", required=True, choices=("predict", "read", "admin"), help="may be repeated"
+            )
             asked.add_argument("--days", type=float, help="until it expires; for ever where not given")
     given = parser.parse_args(arguments)
     try:
@@ -146,8 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             revoke(given.file, given.name)
         else:
             for key in read_keys(given.file):
-                until = f"until {key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "for ever"
-                sys.stdout.write(f"{key.name}  {','.join(key.scopes)}  {until}\n")
+                until = f"until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else "for ever"
+                state = "" if key.is_live(datetime.now(UTC)) else "  expired"
+                sys.stdout.write(f"{key.name}  {','.join(key.scopes)}  {until}{state}\n")
     except KeysInvalid as error:
         sys.exit(str(error))
 

@@ -4,10 +4,12 @@ Labels are bounded: route templates and statuses, never what a client sent.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from serving.schemas import WorkerStatus
 
@@ -16,6 +18,16 @@ SHARED = "PROMETHEUS_MULTIPROC_DIR"
 UNMATCHED = "unmatched"
 """The route of requests that no route took."""
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+
+class _Collected(Collector):
+    """Families that are known already."""
+
+    def __init__(self, *families: Metric) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
 class Metrics:
@@ -63,12 +75,14 @@ class Metrics:
         if folder := os.environ.get(SHARED):
             counted = CollectorRegistry()
             MultiProcessCollector(counted, folder)  # type: ignore[no-untyped-call]
-        served = CollectorRegistry()
-        version = Gauge("serving_model_version", "Served model version, 0 while none.", ["pid"], registry=served)
-        epoch = Gauge("serving_epoch", "Epoch of the served promotion, 0 while none.", ["pid"], registry=served)
+        # Not a `Gauge`: where counters are shared, that one would be kept beside them, and come out twice.
+        version = GaugeMetricFamily("serving_model_version", "Served model version, 0 while none.", labels=["pid"])
+        epoch = GaugeMetricFamily("serving_epoch", "Epoch of the served promotion, 0 while none.", labels=["pid"])
         for worker in workers:
-            version.labels(worker.pid).set(worker.model_version or 0)
-            epoch.labels(worker.pid).set(worker.epoch or 0)
+            version.add_metric([str(worker.pid)], worker.model_version or 0)
+            epoch.add_metric([str(worker.pid)], worker.epoch or 0)
+        served = CollectorRegistry()
+        served.register(_Collected(version, epoch))
         return generate_latest(counted) + generate_latest(served)
 
     def count_refusal(self) -> None:

@@ -50,6 +50,7 @@ class PredictionLog:
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Seals what writers left that are gone; then syncs and seals in time, and at the end."""
         await asyncio.to_thread(seal_abandoned, self._folder)
+        await asyncio.to_thread(self._begin)
         try:
             async with repeated(self.look, seconds=TICK_SECONDS):
                 yield
@@ -67,15 +68,12 @@ class PredictionLog:
         """
         with self._lock:
             try:
-                if self._segment is None:
-                    self._number += 1
-                    stem = stem_of(began=datetime.now(UTC), writer=self.writer, number=self._number)
-                    self._segment = Segment(self._folder, stem)
-                self._segment.append(lines)
+                segment = self._open()
+                segment.append(lines)
             except OSError as error:
                 raise self._failed(error) from error
             self.failure = None
-            return self._segment
+            return segment
 
     @property
     def syncs_each_answer(self) -> bool:
@@ -131,6 +129,21 @@ class PredictionLog:
                 with self._lock:
                     self._unsealed.append(segment)
 
+    def _begin(self) -> None:
+        """So that a log that cannot be written is known before the first request, and not by it."""
+        with self._lock:
+            try:
+                self._open()
+            except OSError as error:
+                self._failed(error)
+
+    def _open(self) -> Segment:
+        if self._segment is None:
+            self._number += 1
+            stem = stem_of(began=datetime.now(UTC), writer=self.writer, number=self._number)
+            self._segment = Segment(self._folder, stem)
+        return self._segment
+
     def _failed(self, error: OSError) -> CannotRecord:
         if self.failure is None:
             logger.error("the prediction log cannot be written: %s", error)
@@ -139,8 +152,6 @@ class PredictionLog:
 
     def _probe(self) -> None:
         with self._lock, suppress(OSError):
-            if self._segment is None:
-                self._segment = Segment(self._folder, stem_of(began=datetime.now(UTC), writer=self.writer, number=0))
-            self._segment.probe()
+            self._open().probe()
             self.failure = None
             logger.info("the prediction log can be written again")

@@ -57,6 +57,9 @@ class FileDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
     size: int
 
+    def __str__(self) -> str:
+        return f"{self.size} bytes of sha256 {self.sha256}"
+
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a bundle holds. It never changes: the epoch of a promotion stands in the pointer."""

@@ -56,6 +56,8 @@ class Segment:
             # What was written of them is taken back: half a line would spoil the one after it.
             os.ftruncate(self._descriptor, self._size)
             raise
+        if self._size == 0:
+            self._opened = monotonic()  # its age is that of its oldest row
         self._size += len(lines)
 
     def probe(self) -> None:

@@ -4,6 +4,7 @@ Only names, defaults and limits belong here; what they cause belongs to the modu
 """
 
 import os
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +20,7 @@ class Settings(BaseSettings):
         env_prefix="SERVING_",
         frozen=True,
         hide_input_in_errors=True,  # a URL may hold a password
+        use_attribute_docstrings=True,  # for --help
     )
 
     releases: Path = Path(".mlops/releases")
@@ -28,6 +30,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     """Address to listen on; one that others can reach needs `keys`."""
     port: int = Field(default=8000, ge=1, le=65535)
+    """Port to listen on."""
     workers: int = Field(default=1, ge=1, le=256)
     """Processes that answer, each with the model in its own memory; one per core is the most that helps."""
     poll_seconds: float = Field(default=0.2, gt=0)
@@ -39,6 +42,7 @@ class Settings(BaseSettings):
     max_row_milliseconds: float = Field(default=50, gt=0)
     """What a model may take for a row; a slower one is refused, and the one before goes on."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What the service says of itself on stderr."""
 
     features: str | None = Field(default=None, repr=False)
     """A PostgreSQL that has the feature table, as `postgresql://user@host/database`; `features.sqlite` beside the
@@ -49,12 +53,13 @@ class Settings(BaseSettings):
     keys: Path | None = None
     """File of API keys, as `python -m serving.keys` writes it; without one every caller may ask everything."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1", "localhost", "[::1]")
-    """Names that clients may call the service by, with commas between them; `*` takes every name."""
+    """Names that clients may call the service by, with commas between them, in the place of these; `*` takes all."""
     requests_per_second: float | None = Field(default=None, gt=0)
     """What one key, or without keys one address, may ask for; no limit where it is not set. Each worker grants its
     share of it, so a caller that reaches one worker alone gets less."""
 
     max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    """The largest body that is taken."""
     max_requests: int = Field(default=2048, ge=1)
     """Requests under way at once in a worker; one more is answered 503."""
     max_large_requests: int = Field(default=16, ge=1)
@@ -74,13 +79,19 @@ class Settings(BaseSettings):
     log_seal_seconds: float = Field(default=60, gt=0)
     """Age at which a segment is sealed, for the graph to gather."""
     log_segment_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    """Size at which it is sealed."""
     log_full: Literal["refuse", "serve-and-count"] = "refuse"
     """What becomes of a row that cannot be recorded: 503, or its answer, counted in `serving_unrecorded_rows`."""
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _apart(cls, hosts: object) -> object:
-        return tuple(host.strip() for host in hosts.split(",") if host.strip()) if isinstance(hosts, str) else hosts
+        if not isinstance(hosts, str):
+            return hosts
+        names = tuple(host.strip() for host in hosts.split(",") if host.strip())
+        if odd := [name for name in names if not re.fullmatch(r"[\w.-]+|\*|\[[0-9a-fA-F:.]+\]", name)]:
+            raise ValueError(f"{odd[0]!r} is no host name; give names with commas between them: a.example,b.example")
+        return names
 
     @field_validator("features")
     @classmethod

@@ -99,7 +99,8 @@ class Watcher:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         self._serving.refused = Refused(model_version=version, epoch=epoch, reason=reason, at=at)
         self._metrics.count_refusal()
-        logger.error("refused version %s, epoch %s: %s", version, epoch, reason)
+        what = f"version {version}, epoch {epoch}" if pointer else "the pointer"
+        logger.error("refused %s: %s", what, reason)
 
 
 def _marks(bundle: Path) -> dict[Path, Mark]:

@@ -21,7 +21,7 @@ from serving.state import Serving
 
 BEAT_SECONDS = 0.5
 """How often a worker says that it lives, and what it serves where that changed."""
-SILENT_SECONDS = 5
+SILENT_SECONDS = 3
 """One that has said nothing for so long is gone."""
 
 
@@ -42,7 +42,7 @@ class Workers:
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Tells from the start on, and takes the file away at the end."""
-        await asyncio.to_thread(self.beat)
+        await asyncio.to_thread(self.living)  # which clears away those that were killed
         try:
             async with repeated(self.beat, seconds=BEAT_SECONDS):
                 yield

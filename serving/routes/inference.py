@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import SkipValidation
 
-from serving.answering import Answering, served, version_header
+from serving.answering import Answering, answer_headers, served, version_header
 from serving.door import body_of
 from serving.errors import INFERENCE_PROTOCOL, PROBLEMS, not_served, not_tensors, problem_answer
 from serving.inference_protocol import EXTENSIONS, HEADER_LENGTH, Question, answer_of, metadata_of, question_of
@@ -83,7 +83,7 @@ async def infer(
 
     found = await answering.answer(slot, body_of(request.scope), decode)
     answer, header_length = answer_of(question, slot.manifest, found.probabilities)
-    headers = version_header(slot)
+    headers = answer_headers(found)
     if header_length is None:
         return Response(answer, media_type=MediaType.JSON, headers=headers)
     return Response(answer, media_type=BYTES, headers={**headers, HEADER_LENGTH: str(header_length)})

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import SkipValidation
 
-from serving.answering import Answering, served, version_header
+from serving.answering import Answering, answer_headers, served
 from serving.door import body_of
 from serving.errors import PROBLEMS, not_scorable, problem_answer
 from serving.rows import Values
@@ -66,4 +66,4 @@ async def invocations(
 
     answer = await answering.answer(slot, body_of(request.scope), decode)
     scores = answer_of(answer.probabilities)
-    return Response(msgspec.json.encode(scores), media_type=MediaType.JSON, headers=version_header(slot))
+    return Response(msgspec.json.encode(scores), media_type=MediaType.JSON, headers=answer_headers(answer))

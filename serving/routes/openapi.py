@@ -73,6 +73,7 @@ def with_predict(document: dict[str, Any]) -> dict[str, Any]:
     whole["components"]["schemas"] |= components
     problems = whole["paths"]["/invocations"]["post"]["responses"]
     content = {"application/json": {"schema": answer}}
+    problems = {**problems, "415": {**problems["415"], "description": "The body is not declared as JSON"}}
     whole["paths"]["/predict"] = {
         "post": {
             "operationId": "Predict",

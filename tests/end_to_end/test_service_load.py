@@ -254,6 +254,8 @@ def test_metrics_are_those_of_all_workers(releases: Path, start: Start) -> None:
     _under(load, 16, ask)
     asked = len(load.answers)
     for _ in range(5):
-        lines = dict(line.rsplit(" ", 1) for line in service.client.get("/metrics").text.splitlines() if line[0] != "#")
+        series = [line.rsplit(" ", 1) for line in service.client.get("/metrics").text.splitlines() if line[0] != "#"]
+        lines = dict(series)
+        assert len(lines) == len(series)
         assert float(lines["serving_rows_total"]) == asked
         assert sum(name.startswith("serving_epoch{") for name in lines) == 2

@@ -15,7 +15,7 @@ from litestar.testing import TestClient
 from litestar.types import HTTPReceiveMessage, Message
 
 from serving.app import create_app
-from serving.door import OPEN_PATHS, Door, scope_of
+from serving.door import OPEN_PATHS, Door, scopes_of
 from serving.keys import Scope, create, revoke
 from serving.settings import Settings
 from tests.unit.serving.bundles import ROW, eventually, publish
@@ -106,7 +106,13 @@ def test_no_way_of_writing_a_path_opens_it(guarded: TestClient[Door], path: str)
 )
 def test_a_request_needs_its_scope(method: str, path: str, scope: Scope) -> None:
     """Prevents that what is not known is let in with any key."""
-    assert scope_of(method, path) == scope
+    assert scopes_of(method, path) == (scope,)
+
+
+@pytest.mark.parametrize("path", ["/ping", "/version", "/v2", "/v2/models/flights", "/v2/models/flights/ready"])
+def test_who_predicts_may_look_whether_the_model_is_ready(path: str) -> None:
+    """Prevents that clients of the protocols need a second key for their first question."""
+    assert scopes_of("GET", path) == ("predict", "read")
 
 
 def test_a_key_does_what_its_scope_says_and_no_more(guarded: TestClient[Door], keys: Path) -> None:
@@ -118,7 +124,7 @@ def test_a_key_does_what_its_scope_says_and_no_more(guarded: TestClient[Door], k
         for key in (predict, read, admin)
     ]
     assert [(status, metrics.status_code) for _, status, metrics in asked] == [(200, 403), (403, 200), (200, 200)]
-    assert "needs the scope 'read'" in asked[0][2].json()["detail"]
+    assert "needs the scope read" in asked[0][2].json()["detail"]
 
 
 def test_keys_come_and_go_without_a_restart(guarded: TestClient[Door], keys: Path) -> None:

@@ -54,9 +54,17 @@ def test_several_keys_live_at_once_and_one_is_revoked(file: Path) -> None:
 def test_an_expired_key_is_not_found(file: Path) -> None:
     """Prevents a key for ever."""
     assert Keys(read_keys(file) if file.exists() else []).find(b"x") is None
-    gone, lives = create(file, "gone", ["read"], days=-0.001), create(file, "lives", ["read"], days=1)
+    gone, lives = create(file, "gone", ["read"], days=1e-9), create(file, "lives", ["read"], days=1)
     found = Keys(read_keys(file))
     assert (found.find(gone.encode()), found.find(lives.encode()) is not None) == (None, True)
+
+
+@pytest.mark.parametrize("days", [0, -1])
+def test_a_key_that_would_be_dead_at_once_is_not_made(file: Path, days: float) -> None:
+    """Prevents that a slip is found out by the client."""
+    with pytest.raises(KeysInvalid, match="would be dead at once"):
+        create(file, "web", ["read"], days=days)
+    assert not file.exists()
 
 
 def test_scopes_hold_themselves_and_admin_all() -> None:
