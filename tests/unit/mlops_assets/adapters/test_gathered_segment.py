@@ -13,7 +13,13 @@ from mlops_assets.adapters.gathered_segment import LABELS, PREDICTIONS, newest, 
 from serving.log_segments import SegmentInvalid
 from tests.unit.mlops_assets.log_segments import FEATURES, answer, label, lines_of, seal
 
-VALUES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+)
 
 
 def rows_of(path: Path) -> list[tuple[Any, ...]]:
