@@ -125,6 +125,10 @@ class Answering:
         self._metrics.count_prediction(rows=len(answer.ids), seconds=perf_counter() - began)
         return answer
 
+    def is_full(self, size: int) -> bool:
+        """Whether a body of so many bytes would find no thread, nor a place to wait for one."""
+        return size > INLINE_BYTES and self._large >= self._most_large
+
     def demand_record(self) -> None:
         """Demands that answers can be recorded now, as far as is known, where they must be.
 

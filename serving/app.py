@@ -65,7 +65,9 @@ def create_app(settings: Settings) -> Door:
         logging_config=None,
         debug=False,  # else LITESTAR_DEBUG would put tracebacks into answers
     )
-    return Door(litestar, {"/predict": predict_app(serving, features, answering)}, settings, access, metrics)
+    return Door(
+        litestar, {"/predict": predict_app(serving, features, answering)}, answering.is_full, settings, access, metrics
+    )
 
 
 def app_from_environment() -> Door:

@@ -4,7 +4,7 @@ One rule for all routes, so none can be forgotten.
 Which keys there are belongs to `serving.keys`; what a body must hold belongs to the routes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -39,6 +39,8 @@ class Door:
     litestar: Litestar
     direct: Mapping[str, ASGIApp]
     """What answers by itself, by path: Litestar's way to a route costs as much as the prediction at its end."""
+    is_full: Callable[[int], bool]
+    """Whether a body of so many bytes would be refused when it has arrived."""
     settings: Settings
     access: Access
     metrics: Metrics
@@ -136,8 +138,11 @@ class Door:
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise errors.compressed(headers[b"content-encoding"].decode("latin-1"))
         limit = self.settings.max_body_bytes
-        if int(headers.get(b"content-length", 0)) > limit:
+        declared = int(headers.get(b"content-length", 0))
+        if declared > limit:
             raise errors.too_large(limit)
+        if self.is_full(declared):  # to take in what will be refused would cost those who are answered
+            raise errors.full()
         chunks: list[bytes] = []
         arrived = 0
         try:

@@ -238,3 +238,18 @@ def test_small_and_large_requests_side_by_side_are_each_answered_whole(
     for size, answer in zip(sizes, answers, strict=True):
         assert answer.probabilities == pytest.approx([probability({**ROW, "hour": size % 24}, 1)] * size, abs=1e-5)
     assert sorted(record.id for record in _recorded(settings)) == sorted(id_ for one in answers for id_ in one.ids)
+
+
+def test_a_full_service_is_full_for_large_bodies_alone(releases: Path, settings: Settings) -> None:
+    """Prevents that a large body is taken in before it is refused, and that small ones are refused with it."""
+    slot = _slot(releases, 1)
+    few = settings.model_copy(update={"threads": 1, "max_large_requests": 1})
+
+    async def ask(answering: Answering, _: Metrics) -> list[bool]:
+        large = asyncio.create_task(_ask(answering, slot, *[ROW] * 2000))
+        await asyncio.sleep(0)
+        found = [answering.is_full(size) for size in (100, 100_000)]
+        await large
+        return [*found, answering.is_full(100_000)]
+
+    assert _run(few, ask) == [False, True, False]
