@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -20,6 +19,8 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.aims import print_aims
+from mlops_assets.cli.stack import free_port
 from tests.end_to_end.load import BODY, READY, Answered, Connection, Load, request
 from tests.end_to_end.service_process import environment
 from tests.unit.serving.bundles import publish
@@ -111,10 +112,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--times", type=float, default=5)
     given = parser.parse_args()
-    with TemporaryDirectory() as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
+    with TemporaryDirectory() as folder:
+        port = free_port()
         releases = Path(folder, "releases")
         publish(releases, 1)
         settings = {"threads": "1", "max_large_requests": "8", "log_level": "warning"}
@@ -134,9 +133,7 @@ def main() -> None:
     console = Console()
     for name, value in found["overload"].items():
         console.print(f"{name:24} {value:10,.2f}")
-    for aim in found["aims"]:
-        verdict = "met" if aim["met"] else "missed"
-        console.print(f"aim {aim['name']} {aim['aim']}: {aim['measured']:,.2f}, {verdict}")
+    print_aims(found, console)
     if given.json:
         given.json.write_text(json.dumps(found, indent=2))
 

@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.aims import print_aims
 from benchmarks.work import NotMeasured, run_piece
 
 SIZES = (100_000, 1_000_000, 10_000_000)
@@ -129,10 +130,7 @@ def print_figures(found: dict[str, Any], console: Console) -> None:
     console.print(table)
     machine = found["machine"]
     console.print(f"{machine['cores']} cores, load average at the end {machine['load_average']}")
-    for aim in found["aims"]:
-        value = "not measured" if aim["measured"] is None else f"{aim['measured']:,.2f}"
-        verdict = "" if aim["measured"] is None else ", met" if aim["met"] else ", missed"
-        console.print(f"aim {aim['name']} {aim['aim']:,}: {value}{verdict}")
+    print_aims(found, console)
 
 
 def _holds(name: str, value: float, aim: float) -> bool:

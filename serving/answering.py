@@ -6,7 +6,6 @@ Reading the body belongs to `serving.door`, taking it apart to the slot and the 
 
 import asyncio
 import itertools
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -23,8 +22,6 @@ from serving.rows import RowsInvalid, Values
 from serving.settings import Settings
 from serving.slot import Slot
 from serving.state import Serving
-
-logger = logging.getLogger(__name__)
 
 INLINE_BYTES = 16 * 1024
 """About a hundred rows of a dozen features; a larger body would hold up the others for over a millisecond."""
@@ -101,7 +98,7 @@ class Answering:
             body_is_rows: Whether it is JSON of rows by the names of their columns, and may go on record as it is.
 
         Raises:
-            ProblemDetailsException: the body is not rows of the model, the model fails, the answer cannot be recorded,
+            ServiceProblem: the body is not rows of the model, the model fails, the answer cannot be recorded,
                 or too many large requests are under way.
         """
         began = perf_counter()
@@ -133,7 +130,7 @@ class Answering:
         """Demands that answers can be recorded now, as far as is known, where they must be.
 
         Raises:
-            ProblemDetailsException: they cannot.
+            ServiceProblem: they cannot.
         """
         if self._recorder.failure is not None:
             raise errors.cannot_record(self._recorder.failure)
@@ -142,7 +139,7 @@ class Answering:
         """Puts labels on record, by the ids of their rows.
 
         Raises:
-            ProblemDetailsException: they cannot be recorded.
+            ServiceProblem: they cannot be recorded.
         """
         try:
             segment = self._recorder.record_labels(labels)

@@ -22,7 +22,6 @@ from serving.schemas import Problem
 
 logger = logging.getLogger(__name__)
 
-
 PROBLEM = "application/problem+json"
 INFERENCE_PROTOCOL = "/v2"
 """Where the Open Inference Protocol's paths begin, unknown ones too."""
@@ -175,12 +174,7 @@ def prediction_failed(error: Exception, headers: Mapping[str, str]) -> ServicePr
 def unexpected(error: Exception) -> ServiceProblem:
     """A fault of the service's own, of which the client is told nothing."""
     logger.error("unexpected error", exc_info=error)
-    return ServiceProblem(
-        status_code=500,
-        type_="about:blank",
-        title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
-        detail="unexpected error, see the service's log",
-    )
+    return _of(HTTPException(status_code=500, detail="unexpected error, see the service's log"))
 
 
 async def send(problem: ServiceProblem, path: str, send: Send) -> None:

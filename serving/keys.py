@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -19,8 +19,6 @@ Scope = Literal["predict", "read", "admin"]
 """`predict` asks for predictions and sends labels, `read` looks at model, schema and metrics, `admin` does all."""
 PREFIX = "mlops_"
 """Tells a key from other secrets, for those who search their files and logs for leaked ones."""
-
-
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -139,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             asked.add_argument("name", help="by which the key is shown and revoked")
         if command == "create":
             asked.add_argument(
-                "--scope", action="append", required=True, choices=("predict", "read", "admin"), help="may be repeated"
+                "--scope", action="append", required=True, choices=get_args(Scope), help="may be repeated"
             )
             asked.add_argument("--days", type=float, help="until it expires; for ever where not given")
     given = parser.parse_args(arguments)

@@ -47,7 +47,7 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, tag="predictio
 
 
 class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, tag="batch", tag_field="kind"):
-    """The answered rows of one large request, as they were sent: taking them apart is left to whoever reads the log."""
+    """The answered rows of one request, as they were sent: taking them apart is left to whoever reads the log."""
 
     request_id: str
     at: str

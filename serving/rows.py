@@ -64,7 +64,7 @@ class Rows:
                 [
                     *(_field(f"column_{position}", feature) for position, feature in enumerate(features)),
                     *(
-                        (f"column_{position}", (RowId if name == row_id else ContextValue) | None, None)
+                        _beside(f"column_{position}", is_id=name == row_id)
                         for position, name in enumerate(beside, start=len(features))
                     ),
                 ],
@@ -73,10 +73,10 @@ class Rows:
                 frozen=True,
                 kw_only=True,
             )
-            self.body_type: Any = row | Annotated[list[row], Meta(min_length=1, max_length=MAX_ROWS)]
+            self._list_type: Any = Annotated[list[row], Meta(min_length=1, max_length=MAX_ROWS)]
+            self.body_type: Any = row | self._list_type
             """One row or a list of them."""
             self._decoder = msgspec.json.Decoder(self.body_type)
-            self._list_type: Any = Annotated[list[row], Meta(min_length=1, max_length=MAX_ROWS)]
             self.entity_type: Any = None if entity_key is None else _entity_type(entity_key, beside, row_id)
             """An entity in the place of its features; None where the release has no such key."""
             self._entity_decoder = msgspec.json.Decoder(self.entity_type)
@@ -135,18 +135,21 @@ class Rows:
 def _entity_type(entity_key: str, beside: Sequence[str], row_id: str | None) -> Any:  # noqa: ANN401 -- a type
     """The key alone, with the id and the context that any row may have."""
     others = [name for name in beside if name != entity_key]
-    kinds = {name: (RowId if name == row_id else ContextValue) | None for name in others}
     return msgspec.defstruct(
         "Entity",
         [
             ("entity", RowId),
-            *((f"column_{position}", kinds[name], None) for position, name in enumerate(others)),
+            *(_beside(f"column_{position}", is_id=name == row_id) for position, name in enumerate(others)),
         ],
         rename={"entity": entity_key, **{f"column_{position}": name for position, name in enumerate(others)}},
         forbid_unknown_fields=True,
         frozen=True,
         kw_only=True,
     )
+
+
+def _beside(name: str, *, is_id: bool) -> tuple[str, Any, None]:
+    return name, (RowId if is_id else ContextValue) | None, None
 
 
 def _field(name: str, feature: Feature) -> tuple[str, Any] | tuple[str, Any, None]:

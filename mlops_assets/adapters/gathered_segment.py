@@ -121,33 +121,30 @@ def _predictions(numbered: Sequence[tuple[int, PredictionRecord]], segment: str)
     records = [record for _, record in numbered]
     return _table(
         PREDICTION_COLUMNS,
-        id=[record.id for record in records],
+        numbered,
+        segment,
         request_id=[record.request_id for record in records],
-        at=_times(record.at for record in records),
         model_version=[record.model_version for record in records],
         epoch=[record.epoch for record in records],
         probability=[record.probability for record in records],
         features=[None if record.features is None else _json(record.features) for record in records],
         features_sha256=[record.features_sha256 for record in records],
         context=[_json(record.context) for record in records],
-        segment=[segment] * len(records),
-        number=[number for number, _ in numbered],
     )
 
 
 def _labels(numbered: Sequence[tuple[int, LabelRecord]], segment: str) -> pa.Table:
-    records = [record for _, record in numbered]
-    return _table(
-        LABEL_COLUMNS,
-        id=[record.id for record in records],
-        label=[record.label for record in records],
-        at=_times(record.at for record in records),
-        segment=[segment] * len(records),
-        number=[number for number, _ in numbered],
-    )
+    return _table(LABEL_COLUMNS, numbered, segment, label=[record.label for _, record in numbered])
 
 
-def _table(schema: pa.Schema, **columns: object) -> pa.Table:
+def _table(schema: pa.Schema, numbered: Sequence[tuple[int, Record]], segment: str, **columns: object) -> pa.Table:
+    """Adds the columns that every record has."""
+    columns |= {
+        "id": [record.id for _, record in numbered],
+        "at": _times(record.at for _, record in numbered),
+        "segment": [segment] * len(numbered),
+        "number": [number for number, _ in numbered],
+    }
     return pa.table(columns, schema=schema)
 
 

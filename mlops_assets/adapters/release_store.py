@@ -236,7 +236,7 @@ def write_bundle(
         features=features_of(dataset),
         target=dataset.target,
         row_id=dataset.row_id,
-        context=tuple(column for column in dataset.inputs if column not in {dataset.row_id, *dataset.features}),
+        context=tuple(dataset.context),
         entity_key=dataset.entity_key,
         metrics=dict(metrics),
         importance=dict(importance),

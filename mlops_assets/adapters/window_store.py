@@ -119,7 +119,7 @@ class WindowStore:
         return read_record(self._folder(window) / data_version / RECORD, DataWindow, window=window)
 
     def clean_rows(self, stored: DataWindow) -> Path:
-        """The file of a version's clean rows."""
+        """The Parquet file of a version's clean rows, all of them."""
         return self._folder(stored.window) / stored.data_version / CLEAN
 
     def rows_landed_at(self, stored: DataWindow) -> float:
@@ -188,10 +188,6 @@ class WindowStore:
             ordered = f"SELECT * EXCLUDE ({SPLIT_COLUMN}, _file) FROM ({drawn}) ORDER BY {row_id}, _file"
             frame: pd.DataFrame = connection.sql(ordered).df()
         return frame.astype({self.dataset.target: bool}) if labelled else frame
-
-    def clean(self, stored: DataWindow) -> Path:
-        """The Parquet file of a version's clean rows, all of them."""
-        return self._folder(stored.window) / stored.data_version / CLEAN
 
     def quarantined(self, stored: DataWindow, *, rows: int, reasons: Sequence[str] = ()) -> pd.DataFrame:
         """The first quarantined rows of a version: their columns as they landed, `_reasons`, `_line_number`, `_line`.

@@ -38,7 +38,7 @@ def scored_window(
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         manifest, exported = releases.exported(pointer.model_version, manifest_sha256=pointer.manifest_sha256)
-        found = score_file(windows.clean(current), path, manifest=manifest, exported=exported)
+        found = score_file(windows.clean_rows(current), path, manifest=manifest, exported=exported)
     except (ReleaseInvalid, WindowUnfit) as error:
         raise dg.Failure(f"window {window} is not scored: {error}", allow_retries=False) from error
     metadata: dict[str, dg.MetadataValue] = {

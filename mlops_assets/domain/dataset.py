@@ -134,6 +134,11 @@ class Dataset(Table):
         return list(dict.fromkeys([self.row_id, self.split_by, *self.kept, *self.features]))
 
     @property
+    def context(self) -> list[str]:
+        """Columns that an answered row may carry beside id and features: for the record, and not for the model."""
+        return [column for column in self.inputs if column not in {self.row_id, *self.features}]
+
+    @property
     def columns(self) -> list[str]:
         """Every column that the contract speaks of, each once."""
         return [*self.inputs, self.target]

@@ -39,7 +39,7 @@ def feature_paths(dataset: Dataset) -> list[str]:
 
 def context_paths(dataset: Dataset) -> list[str]:
     """JSON pointers to the columns beside the features, in the contract's order."""
-    return [_pointer(column) for column in _context(dataset)]
+    return [_pointer(column) for column in dataset.context]
 
 
 def log_rules(dataset: Dataset) -> list[LogRule]:
@@ -94,10 +94,6 @@ def nothing_left(left_out: Mapping[str, int], window: str) -> LogUnfit:
     return LogUnfit(f"no answered row can be a row of the window {window}: {said}; {to_do}")
 
 
-def _context(dataset: Dataset) -> list[str]:
-    return [column for column in dataset.inputs if column not in {dataset.row_id, *dataset.features}]
-
-
 def _pointer(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
@@ -105,7 +101,7 @@ def _pointer(name: str) -> str:
 def _text_of(dataset: Dataset, column: str) -> str:
     if column == dataset.row_id:
         return "_id"
-    return f"(_context[{_context(dataset).index(column) + 1}]->>'$')"
+    return f"(_context[{dataset.context.index(column) + 1}]->>'$')"
 
 
 def _feature_rules(name: str, feature: Feature, value: str) -> list[LogRule]:

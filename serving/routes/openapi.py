@@ -49,8 +49,7 @@ class LiveDocument(JsonRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """Renders Litestar's document, unchanged while no model is served."""
         slot = self._serving.slot
-        document = with_predict(openapi_schema)
-        return self.render_json(request, with_rows(document, slot) if slot else document)
+        return self.render_json(request, live_document(openapi_schema, slot))
 
 
 class SwaggerPage(OpenAPIRenderPlugin):
@@ -64,17 +63,25 @@ class SwaggerPage(OpenAPIRenderPlugin):
         return PAGE.encode()
 
 
-def with_predict(document: dict[str, Any]) -> dict[str, Any]:
-    """A copy of the document with `/predict`, which Litestar leaves out; what goes wrong there does as at MLflow's."""
-    whole = deepcopy(document)
+def live_document(document: dict[str, Any], slot: Slot | None) -> dict[str, Any]:
+    """A copy of Litestar's document with `/predict`, and with the rows of the model that is served."""
+    live = deepcopy(document)
+    _lay_predict(live)
+    if slot is not None:
+        _lay_rows(live, slot)
+    return live
+
+
+def _lay_predict(live: dict[str, Any]) -> None:
+    """Adds what Litestar leaves out; what goes wrong at `/predict` does as at MLflow's."""
     (answer, labels), components = msgspec.json.schema_components(
         [Predictions, Labels], ref_template="#/components/schemas/{name}"
     )
-    whole["components"]["schemas"] |= components
-    problems = whole["paths"]["/invocations"]["post"]["responses"]
+    live["components"]["schemas"] |= components
+    problems = live["paths"]["/invocations"]["post"]["responses"]
     content = {"application/json": {"schema": answer}}
     problems = {**problems, "415": {**problems["415"], "description": "The body is not declared as JSON"}}
-    whole["paths"]["/predict"] = {
+    live["paths"]["/predict"] = {
         "post": {
             "operationId": "Predict",
             "summary": "Predict one row or a list of rows",
@@ -87,13 +94,11 @@ def with_predict(document: dict[str, Any]) -> dict[str, Any]:
             "deprecated": False,
         }
     }
-    whole["paths"]["/feedback"]["post"]["requestBody"] = _json_body(labels)
-    return whole
+    live["paths"]["/feedback"]["post"]["requestBody"] = _json_body(labels)
 
 
-def with_rows(document: dict[str, Any], slot: Slot) -> dict[str, Any]:
-    """A copy of the document in which `/predict` takes the rows of this model, with one of its cases as example."""
-    live = deepcopy(document)
+def _lay_rows(live: dict[str, Any], slot: Slot) -> None:
+    """Lets `/predict` take the rows of this model, with one of its cases as example."""
     entity = slot.rows.entity_type
     asked = [slot.rows.body_type, *([] if entity is None else [entity])]
     given = [Predictions, *([] if entity is None else [EntityPredictions])]
@@ -101,10 +106,7 @@ def with_rows(document: dict[str, Any], slot: Slot) -> dict[str, Any]:
     body, answer = ({"anyOf": list(part)} for part in (kinds[: len(asked)], kinds[len(asked) :]))
     examples = {"one row": {"value": slot.example}, "a list of rows": {"value": [slot.example]}}
     live["components"]["schemas"] |= components
-    live["paths"]["/predict"]["post"]["requestBody"] = {
-        "required": True,
-        "content": {"application/json": {"schema": body, "examples": examples}},
-    }
+    live["paths"]["/predict"]["post"]["requestBody"] = _json_body(body, examples=examples)
     # Of MLflow's forms the one that says what is in it; the route takes the others too.
     records = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "minItems": 1}
     live["paths"]["/invocations"]["post"]["requestBody"] = _json_body(
@@ -126,11 +128,10 @@ def with_rows(document: dict[str, Any], slot: Slot) -> dict[str, Any]:
     live["info"]["description"] = (
         f"Serves {slot.manifest.model_name} version {slot.pointer.model_version}, epoch {slot.pointer.epoch}."
     )
-    return live
 
 
-def _json_body(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
+def _json_body(schema: dict[str, Any], **content: Any) -> dict[str, Any]:  # noqa: ANN401 -- whatever OpenAPI has
+    return {"required": True, "content": {"application/json": {"schema": schema, **content}}}
 
 
 def openapi(serving: Serving) -> OpenAPIConfig:

@@ -1,6 +1,5 @@
 """What the tests with a real service start from."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ import httpx
 import psutil
 import pytest
 
+from mlops_assets.cli.stack import free_port
 from tests.end_to_end.service_process import Service, environment
 from tests.unit.serving.bundles import eventually
 
@@ -26,9 +26,7 @@ def releases(tmp_path: Path) -> Path:
 @pytest.fixture
 def start(releases: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts the service with settings, each time on the same port, and waits until it is live; ends it at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     state, output = tmp_path / "serving", tmp_path / "service.log"
     with ExitStack() as ends:
         log = ends.enter_context(output.open("ab"))

@@ -10,27 +10,18 @@ from threading import Event, Thread
 import pytest
 
 from serving import prediction_log
-from serving.log_segments import OPEN, demand_whole, sealed
+from serving.log_segments import OPEN, sealed
 from serving.prediction_log import CannotRecord, PredictionLog
-
-
-def _log(folder: Path, *, sync: float = 60, seal: float = 60, size: int = 2**20) -> PredictionLog:
-    return PredictionLog(folder, sync_seconds=sync, seal_seconds=seal, segment_bytes=size)
+from tests.unit.serving.logs import content_of, log_in
 
 
 def _fails(log: PredictionLog) -> bool:
     return log.failure is not None
 
 
-def _content(folder: Path) -> bytes:
-    for segment in sealed(folder):
-        demand_whole(segment)
-    return b"".join(segment.read_bytes() for segment in sealed(folder))
-
-
 def test_lines_are_with_the_kernel_at_once_and_sealed_at_the_end(tmp_path: Path) -> None:
     """Prevents that a killed process takes answered rows with it."""
-    log = _log(tmp_path)
+    log = log_in(tmp_path)
     log.append(b"one\n")
     log.append(b"two\nthree\n")
     (open_segment,) = tmp_path.glob(f"*{OPEN}")
@@ -38,12 +29,12 @@ def test_lines_are_with_the_kernel_at_once_and_sealed_at_the_end(tmp_path: Path)
     assert sealed(tmp_path) == []
     log.seal()
     assert not open_segment.exists()
-    assert _content(tmp_path) == b"one\ntwo\nthree\n"
+    assert content_of(tmp_path) == b"one\ntwo\nthree\n"
 
 
 def test_an_empty_log_leaves_no_segment(tmp_path: Path) -> None:
     """Prevents a file a minute where nobody asks."""
-    log = _log(tmp_path)
+    log = log_in(tmp_path)
     log.seal()
     log.look()
     assert list(tmp_path.iterdir()) == []
@@ -51,20 +42,20 @@ def test_an_empty_log_leaves_no_segment(tmp_path: Path) -> None:
 
 def test_a_segment_is_sealed_when_it_is_old_or_large(tmp_path: Path) -> None:
     """Prevents that rows wait for ever for the graph."""
-    old, large = _log(tmp_path / "old", seal=0), _log(tmp_path / "large", size=8)
+    old, large = log_in(tmp_path / "old", seal=0), log_in(tmp_path / "large", size=8)
     for log in (old, large):
         log.append(b"12345678\n")
         log.look()
         log.append(b"9\n")
-    assert _content(tmp_path / "old") == b"12345678\n"
-    assert _content(tmp_path / "large") == b"12345678\n"
+    assert content_of(tmp_path / "old") == b"12345678\n"
+    assert content_of(tmp_path / "large") == b"12345678\n"
     large.look()
     assert len(sealed(tmp_path / "large")) == 1
 
 
 def test_nothing_of_a_write_that_fails_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents half a line before the next row, on a disk that fills up in the middle of it."""
-    log = _log(tmp_path)
+    log = log_in(tmp_path)
     log.append(b"before\n")
     write = os.pwrite
 
@@ -85,14 +76,14 @@ def test_nothing_of_a_write_that_fails_stays(tmp_path: Path, monkeypatch: pytest
     assert not _fails(log)
     log.append(b"after\n")
     log.seal()
-    assert _content(tmp_path) == b"before\nafter\n"
+    assert content_of(tmp_path) == b"before\nafter\n"
 
 
 def test_a_log_that_could_never_be_opened_recovers_by_itself(tmp_path: Path) -> None:
     """Prevents that a folder which appears late needs a restart."""
     folder = tmp_path / "file" / "log"
     (tmp_path / "file").write_text("in the way")
-    log = _log(folder)
+    log = log_in(folder)
     with pytest.raises(CannotRecord):
         log.append(b"lost\n")
     log.look()
@@ -102,12 +93,12 @@ def test_a_log_that_could_never_be_opened_recovers_by_itself(tmp_path: Path) -> 
     assert not _fails(log)
     log.append(b"kept\n")
     log.seal()
-    assert _content(folder) == b"kept\n"
+    assert content_of(folder) == b"kept\n"
 
 
 def test_rows_of_several_threads_are_all_there_and_whole(tmp_path: Path) -> None:
     """Prevents that a large request in a thread writes into the line of a small one."""
-    log = _log(tmp_path, size=500)
+    log = log_in(tmp_path, size=500)
 
     def write(name: str) -> Callable[[], None]:
         def writing() -> None:
@@ -123,7 +114,7 @@ def test_rows_of_several_threads_are_all_there_and_whole(tmp_path: Path) -> None
     for thread in threads:
         thread.join()
     log.seal()
-    lines = _content(tmp_path).splitlines()
+    lines = content_of(tmp_path).splitlines()
     assert sorted(lines) == sorted(
         f"{name}{number:04}".encode() for name in "abcd" for number in range(200) for _ in "123"
     )
@@ -132,7 +123,7 @@ def test_rows_of_several_threads_are_all_there_and_whole(tmp_path: Path) -> None
 
 def test_a_segment_that_cannot_be_sealed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents that one failure of the disk keeps a segment's rows from the graph until a restart."""
-    log = _log(tmp_path)
+    log = log_in(tmp_path)
     log.append(b"one\n")
 
     def failing(_: int) -> None:
@@ -144,14 +135,14 @@ def test_a_segment_that_cannot_be_sealed_is_tried_again(tmp_path: Path, monkeypa
     log.append(b"two\n")
     monkeypatch.undo()
     log.look()
-    assert _content(tmp_path) == b"one\n"
+    assert content_of(tmp_path) == b"one\n"
     log.seal()
-    assert _content(tmp_path) == b"one\ntwo\n"
+    assert content_of(tmp_path) == b"one\ntwo\n"
 
 
 def test_a_sync_waits_for_a_seal_that_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents that a row counts as on the disk because its segment is just being closed."""
-    log = _log(tmp_path, sync=0)
+    log = log_in(tmp_path, sync=0)
     segment = log.append(b"one\n")
     sealing, go = Event(), Event()
     sync = os.fsync
@@ -172,12 +163,12 @@ def test_a_sync_waits_for_a_seal_that_is_under_way(tmp_path: Path, monkeypatch: 
     go.set()
     synced.join(5)
     seal.join()
-    assert _content(tmp_path) == b"one\n"
+    assert content_of(tmp_path) == b"one\n"
 
 
 def test_a_sync_that_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents that an answer leaves before its row is on the disk, where that was asked for."""
-    log = _log(tmp_path, sync=0)
+    log = log_in(tmp_path, sync=0)
     segment = log.append(b"one\n")
 
     def failing(_: int) -> None:
@@ -202,11 +193,11 @@ def test_it_syncs_at_the_interval_and_seals_at_the_end(tmp_path: Path, monkeypat
     monkeypatch.setattr(prediction_log, "TICK_SECONDS", 0.01)
 
     async def live() -> None:
-        log = _log(tmp_path, sync=0.02)
+        log = log_in(tmp_path, sync=0.02)
         async with log.lifespan(None):
             log.append(b"one\n")
             await asyncio.sleep(0.3)
             assert len(synced) >= 2
 
     asyncio.run(live())
-    assert _content(tmp_path) == b"one\n"
+    assert content_of(tmp_path) == b"one\n"

@@ -6,19 +6,9 @@ from threading import Event, Thread
 import pytest
 from hypothesis import given, settings, strategies
 
-from serving.log_segments import OPEN, demand_whole, sealed
-from serving.prediction_log import PredictionLog
+from serving.log_segments import OPEN
 from serving.segment import seal_abandoned
-
-
-def _log(folder: Path) -> PredictionLog:
-    return PredictionLog(folder, sync_seconds=60, seal_seconds=60, segment_bytes=2**20)
-
-
-def _content(folder: Path) -> bytes:
-    for segment in sealed(folder):
-        demand_whole(segment)
-    return b"".join(segment.read_bytes() for segment in sealed(folder))
+from tests.unit.serving.logs import content_of, log_in
 
 
 @settings(max_examples=60, deadline=None)
@@ -35,17 +25,17 @@ def test_what_a_dead_writer_left_is_sealed_up_to_its_last_whole_line(
     left.write_bytes(lines + b"x" * torn)
     assert seal_abandoned(folder) == torn
     assert not left.exists()
-    assert _content(folder) == lines
+    assert content_of(folder) == lines
 
 
 def test_the_segment_of_a_living_writer_is_left_alone(tmp_path: Path) -> None:
     """Prevents that one worker's start seals what another one is writing."""
-    log = _log(tmp_path)
+    log = log_in(tmp_path)
     log.append(b"one\n")
     assert seal_abandoned(tmp_path) == 0
     log.append(b"two\n")
     log.seal()
-    assert _content(tmp_path) == b"one\ntwo\n"
+    assert content_of(tmp_path) == b"one\ntwo\n"
 
 
 def test_no_writer_is_taken_for_gone_while_it_opens_a_segment(tmp_path: Path) -> None:
@@ -59,7 +49,7 @@ def test_no_writer_is_taken_for_gone_while_it_opens_a_segment(tmp_path: Path) ->
     others = [Thread(target=start_again_and_again) for _ in range(2)]
     for other in others:
         other.start()
-    log = _log(tmp_path)
+    log = log_in(tmp_path)
     try:
         for number in range(300):
             log.append(f"{number}\n".encode())
@@ -69,4 +59,4 @@ def test_no_writer_is_taken_for_gone_while_it_opens_a_segment(tmp_path: Path) ->
         for other in others:
             other.join()
     assert log.failure is None
-    assert sorted(map(int, _content(tmp_path).split())) == list(range(300))
+    assert sorted(map(int, content_of(tmp_path).split())) == list(range(300))

@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 from serving.app import create_app
 from serving.door import Door
 from serving.release import Case, Feature
-from serving.routes.openapi import with_predict, with_rows
+from serving.routes.openapi import live_document
 from serving.settings import Settings
 from serving.slot import load
 from tests.unit.serving.bundles import ROW, eventually, onnx_model, probability, promote, write_bundle
@@ -72,7 +72,7 @@ def test_the_document_of_the_routes_stays_as_it_was(releases: Path, settings: Se
     document = create_app(settings).litestar.openapi_schema.to_schema()
     before = deepcopy(document)
     pointer = promote(write_bundle(releases, 1).parent, 1, epoch=1)
-    assert with_rows(with_predict(document), load(releases, pointer)) != before
+    assert live_document(document, load(releases, pointer)) != before
     assert document == before
 
 
