@@ -57,8 +57,10 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
   --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q
 
 lock: ## Pin the newest versions that fit, with hashes (needs uv)
-	$(COMPILE) --all-extras -o requirements.lock
+	$(COMPILE) --extra serving --extra graph --extra dev -o requirements.lock
 	$(COMPILE) --extra serving --constraint requirements.lock -o deploy/serving.lock
+	$(COMPILE) --extra graph --constraint requirements.lock -o deploy/graph.lock
+	$(COMPILE) --extra graph --extra spark --constraint requirements.lock -o deploy/spark.lock
 
 clean: ## Remove the environment (the state in .mlops stays)
 	rm -rf $(VENV)
