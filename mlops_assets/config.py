@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     """The ledger's database, as `postgresql://user@host/database`; SQLite under `home` where none is given."""
     dagster_database_url: str | None = None
     """Dagster's own storage, likewise."""
+    mlflow_database_url: str | None = Field(default=None, validation_alias="MLFLOW_BACKEND_STORE_URI", repr=False)
+    """The database of the MLflow server, which a backup needs; MLflow's own setting. The loop never opens it."""
 
     @field_validator("ledger_url", "dagster_database_url")
     @classmethod
@@ -170,6 +172,11 @@ class Settings(BaseSettings):
     def mlflow_uri(self) -> str:
         """MLflow's tracking store and registry."""
         return self.tracking_uri or f"sqlite:///{self.state / 'mlflow.db'}"
+
+    @property
+    def mlflow_database(self) -> str | None:
+        """The database behind it; None where a server has one and nothing says where."""
+        return self.mlflow_database_url or (None if self.mlflow_is_served_elsewhere else self.mlflow_uri)
 
     @property
     def mlflow_artifacts(self) -> Path | None:
