@@ -111,20 +111,21 @@ def verify(path: Path) -> Manifest:
     found: dict[str, Member] = {}
     manifest: Manifest | None = None
     with _read(path) as tar:
-        for number, member in enumerate(tar):
+        for number, header in enumerate(tar):
             if manifest is not None:
-                raise BackupInvalid(f"{member.name!r} comes after its manifest")
-            file = _opened(tar, member)
+                raise BackupInvalid(f"{header.name!r} comes after its manifest")
+            if number and header.name != MANIFEST_MEMBER:
+                demand_inside(header.name)
+            file = _opened(tar, header)
             if number == 0:
-                demand_format(file.read(100) if member.name == FORMAT_MEMBER else b"")
-            elif member.name == MANIFEST_MEMBER:
+                demand_format(file.read(100) if header.name == FORMAT_MEMBER else b"")
+            elif header.name == MANIFEST_MEMBER:
                 manifest = read_manifest(file.read(MOST_MANIFEST_BYTES))
             else:
-                demand_inside(member.name)
-                if member.name in found:
-                    raise BackupInvalid(f"{member.name!r} is there twice")
+                if header.name in found:
+                    raise BackupInvalid(f"{header.name!r} is there twice")
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-                found[member.name] = Member(size=member.size, sha256=sha256, mode=member.mode, mtime_ns=0)
+                found[header.name] = Member(size=header.size, sha256=sha256, mode=header.mode, mtime_ns=0)
     if manifest is None:
         raise BackupInvalid("it has no manifest: it is truncated, or no backup of the loop")
     if strangers := found.keys() ^ manifest.members.keys():
@@ -147,7 +148,7 @@ def members_of(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 yield member.name, _opened(tar, member)
 
 
-def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> "tarfile.ExFileObject":
     if not member.isreg() or (file := tar.extractfile(tarfile.data_filter(member, "."))) is None:
         raise BackupInvalid(f"{member.name!r} is a link, a folder or a device; a backup has files alone")
     return file
@@ -166,7 +167,12 @@ def _read(path: Path) -> Iterator[tarfile.TarFile]:
                 while block := zipped.read(1 << 20):  # up to the checksum of all that was read
                     if block.strip(b"\0"):
                         raise BackupInvalid("something comes after its end")
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (
+        tarfile.TarError,
+        EOFError,
+        zlib.error,
+        ValueError,
+    ) as error:  # the last of what looks like text or a number
         raise BackupInvalid(f"it is truncated or damaged: {error}") from error
     except OSError as error:
         if error.errno is None:  # gzip's and tarfile's own
