@@ -33,6 +33,7 @@ LEVEL = 1
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 """Without name and time. It is the one part that no checksum covers, so it is compared."""
 MOST_MANIFEST_BYTES = 1 << 30
+CHUNK = 1 << 20
 
 
 class Archive:
@@ -108,7 +109,7 @@ def verify(path: Path) -> Manifest:
     Raises:
         BackupInvalid: it is not, to the last byte, what a backup wrote, or of a newer format.
     """
-    found: dict[str, Member] = {}
+    found: dict[str, tuple[int, str]] = {}
     manifest: Manifest | None = None
     with _read(path) as tar:
         for number, header in enumerate(tar):
@@ -124,15 +125,17 @@ def verify(path: Path) -> Manifest:
             else:
                 if header.name in found:
                     raise BackupInvalid(f"{header.name!r} is there twice")
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-                found[header.name] = Member(size=header.size, sha256=sha256, mode=header.mode, mtime_ns=0)
+                digest = hashlib.sha256()
+                while chunk := file.read(CHUNK):
+                    digest.update(chunk)
+                found[header.name] = (header.size, digest.hexdigest())
     if manifest is None:
         raise BackupInvalid("it has no manifest: it is truncated, or no backup of the loop")
     if strangers := found.keys() ^ manifest.members.keys():
         raise BackupInvalid(f"{min(strangers)!r} is in the manifest alone or in the archive alone")
-    for name, member in found.items():
-        if (member.size, member.sha256) != (manifest.members[name].size, manifest.members[name].sha256):
-            raise BackupInvalid(f"{name!r} is not what the manifest says: its sha256 is {member.sha256}")
+    for name, (size, sha256) in found.items():
+        if (size, sha256) != (manifest.members[name].size, manifest.members[name].sha256):
+            raise BackupInvalid(f"{name!r} is not what the manifest says: its sha256 is {sha256}")
     return manifest
 
 
@@ -148,7 +151,7 @@ def members_of(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 yield member.name, _opened(tar, member)
 
 
-def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> "tarfile.ExFileObject":
+def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     if not member.isreg() or (file := tar.extractfile(tarfile.data_filter(member, "."))) is None:
         raise BackupInvalid(f"{member.name!r} is a link, a folder or a device; a backup has files alone")
     return file
@@ -164,7 +167,7 @@ def _read(path: Path) -> Iterator[tarfile.TarFile]:
             with GzipFile(fileobj=raw) as zipped:
                 with tarfile.open(fileobj=zipped, mode="r|") as tar:
                     yield tar
-                while block := zipped.read(1 << 20):  # up to the checksum of all that was read
+                while block := zipped.read(CHUNK):  # up to the checksum of all that was read
                     if block.strip(b"\0"):
                         raise BackupInvalid("something comes after its end")
     except (

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO
 
-from mlops_assets.adapters.backup_archive import Archive
+from mlops_assets.adapters.backup_archive import CHUNK, Archive
 from mlops_assets.adapters.files import file_in_one_piece
 from mlops_assets.domain.backup import (
     LOG,
@@ -30,7 +30,6 @@ from mlops_assets.domain.backup import (
 )
 from serving.log_segments import OPEN
 
-CHUNK = 1 << 20
 SQLITE = b"SQLite format 3\0"
 """What such a file begins with."""
 

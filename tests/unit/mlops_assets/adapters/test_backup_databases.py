@@ -121,7 +121,7 @@ def mlflow(tmp_path: Path) -> str:
     with create_engine(url).begin() as connection:
         connection.exec_driver_sql("CREATE TABLE runs (artifact_uri TEXT, name TEXT)")
         connection.exec_driver_sql("CREATE TABLE model_versions (storage_location TEXT, source TEXT)")
-        runs = [
+        runs: list[tuple[str | None, str]] = [
             ("file:///old%20home/mlartifacts/1/a/artifacts", "/old home/x"),
             ("/old home/mlartifacts/1/b/artifacts", ""),
         ]
