@@ -14,7 +14,7 @@ from pydantic import Field, PositiveFloat, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops_assets.datasets.contract import FLIGHTS
-from mlops_assets.domain.location import absolute_location, masked
+from mlops_assets.domain.location import absolute_location, holds_secret, masked
 from mlops_assets.domain.log_period import Length
 
 LOOPBACK = "127.0.0.1"
@@ -72,15 +72,15 @@ class Settings(BaseSettings):
     """The ledger's database, as `postgresql://user@host/database`; SQLite under `home` where none is given."""
     dagster_database_url: str | None = None
     """Dagster's own storage, likewise."""
-    mlflow_database_url: str | None = Field(default=None, validation_alias="MLFLOW_BACKEND_STORE_URI", repr=False)
-    """The database of the MLflow server, which a backup needs; MLflow's own setting. The loop never opens it."""
+    mlflow_database_url: str | None = Field(default=None, validation_alias="MLFLOW_BACKEND_STORE_URI")
+    """The database of the MLflow server, where `mlops migrate` and `mlops backup` are to see to it."""
 
-    @field_validator("ledger_url", "dagster_database_url")
+    @field_validator("ledger_url", "dagster_database_url", "mlflow_database_url")
     @classmethod
     def _holds_no_password(cls, url: str | None) -> str | None:
         """Dagster shows what a resource is configured with."""
-        if url and url != masked(url):
-            raise ValueError("holds a password or options: PostgreSQL takes them from PGPASSWORD or PGPASSFILE")
+        if url and holds_secret(url):
+            raise ValueError("holds a password: PostgreSQL takes it from PGPASSWORD or PGPASSFILE")
         if url and not url.startswith(("postgresql://", "sqlite:///")):
             raise ValueError("is a URL such as postgresql://user@host/database")
         return url

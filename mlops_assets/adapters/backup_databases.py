@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import URL, Connection, NullPool, column, create_engine, func, inspect, make_url, select, table, update
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import OperationalError
 
 from mlops_assets.domain.backup import BackupFailed
 
@@ -103,12 +103,11 @@ def dump_postgresql(url: str, to: Path) -> None:
 
 
 def load_postgresql(url: str, dump: Path) -> None:
-    """Fills an empty PostgreSQL database out of a dump, all or nothing; one that is missing is made.
+    """Fills an empty PostgreSQL database out of a dump, all or nothing.
 
     Raises:
-        BackupFailed: `pg_restore` is missing, or fails, or the database cannot be made.
+        BackupFailed: `pg_restore` is missing, or fails.
     """
-    _make_where_missing(url)
     _run("pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", str(dump), url=url)
 
 
@@ -128,7 +127,7 @@ def has_tables(url: str) -> bool:
     except OperationalError as error:
         if _is_missing(error):
             return False
-        raise BackupFailed(_said(url, error)) from error
+        raise BackupFailed(f"the database {make_url(url).render_as_string()}: {str(error.orig).strip()}") from error
 
 
 def move_locations(url: str, former: Path, now: Path) -> None:
@@ -166,30 +165,9 @@ def _connected(url: str) -> Iterator[Connection]:
         yield connection
 
 
-def _make_where_missing(url: str) -> None:
-    try:
-        with _connected(url):
-            return
-    except OperationalError as error:
-        if not _is_missing(error):
-            raise BackupFailed(_said(url, error)) from error
-    parsed = make_url(url)
-    engine = create_engine(parsed.set(database="postgres"), poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            quoted = connection.dialect.identifier_preparer.quote(str(parsed.database))
-            connection.exec_driver_sql(f"CREATE DATABASE {quoted}")
-    except (OperationalError, ProgrammingError) as error:
-        raise BackupFailed(f"{_said(url, error)}; make the database, empty, and restore again") from error
-
-
 def _is_missing(error: OperationalError) -> bool:
     """A refused connection has no SQLSTATE, so its text must tell."""
     return "does not exist" in str(error.orig) and "database" in str(error.orig)
-
-
-def _said(url: str, error: OperationalError | ProgrammingError) -> str:
-    return f"the database {make_url(url).render_as_string()}: {str(error.orig).strip()}"
 
 
 def _run(program: str, *arguments: str, url: str) -> None:

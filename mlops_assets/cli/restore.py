@@ -38,6 +38,7 @@ from mlops_assets.adapters.promotion import pointer_of
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.cli.backup import databases_of, installed
 from mlops_assets.cli.errors import UserError
+from mlops_assets.cli.migrate import make_database
 from mlops_assets.cli.stack import only_stack
 from mlops_assets.cli.state import move_start
 from mlops_assets.config import Settings
@@ -200,6 +201,7 @@ class _Restoring:
         url = self._databases[database]
         dump = self._settings.state / f".{database}.dump.tmp"
         write_verified(content, dump, member)
+        make_database(url)
         load_postgresql(url, dump)
         dump.unlink()
         self._move(database, url)

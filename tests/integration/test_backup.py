@@ -247,7 +247,6 @@ def test_a_loop_on_servers_is_restored_into_empty_databases(
 ) -> None:
     """Ledger, Dagster and MLflow each have a database; the backup runs where all volumes are mounted."""
     port, file = free_port(), tmp_path / "b.tar"
-    monkeypatch.setenv("MLOPS_DAGSTER_DATABASE_URL", "postgresql:///backup_dagster")  # Dagster's own file names it
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     names = ("backup_ledger", "backup_dagster", "backup_mlflow")
     _drop(server, *names)
@@ -258,6 +257,7 @@ def test_a_loop_on_servers_is_restored_into_empty_databases(
             home=tmp_path / home,
             dataset=dataset,
             ledger_url="postgresql:///backup_ledger",
+            dagster_database_url="postgresql:///backup_dagster",
             watch_seconds=0,
             service_port=free_port(),
         )
