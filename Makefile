@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-unit test-integration test-end-to-end soak check checks picture lock clean bench-%
+.PHONY: help setup demo up test test-unit test-integration test-end-to-end soak compose-smoke compose-up check checks picture lock clean bench-%
 
 ARGS ?=
 VENV := .venv
@@ -37,6 +37,14 @@ test-end-to-end: $(INSTALLED) ## Run the real servers on loopback
 
 soak: $(INSTALLED) ## Run the long forms of the tests of load and faults (half an hour)
 	$(BIN)/pytest -m soak $(ARGS)
+
+compose-smoke: $(INSTALLED) ## Build, start, exercise, kill, back up and restore the whole stack in containers (a quarter of an hour)
+	deploy/with-engine $(BIN)/pytest tests/compose -m compose $(ARGS)
+
+compose-up: ## Start the loop in containers (needs Docker); `docker compose down` stops it
+	docker compose build
+	deploy/compose-secrets $${MLOPS_SECRETS:-.secrets}
+	docker compose up --detach --wait
 
 check: $(INSTALLED) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .
