@@ -267,6 +267,8 @@ def main() -> None:
         raise SystemExit(1) from error
     except ValidationError as error:
         for fault in error.errors():
+            if fault["type"] == "default_factory_not_called":  # a consequence of another fault
+                continue
             name = str(fault["loc"][0])
             name = name if name.isupper() else f"MLOPS_{name.upper()}"
             given = masked(fault["input"]) if isinstance(fault["input"], str) else fault["input"]
