@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 IMAGES := serving graph
 KUBERNETES := 1.34.0 1.35.0 1.36.0 1.37.0
+MANIFESTS := $(filter-out %-values.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
 help: ## List the commands
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -84,7 +85,7 @@ actionlint: $(INSTALLED) ## Fetch actionlint, whose package downloads its progra
 
 manifests: $(INSTALLED) ## Check the Kubernetes manifests against the schemas of each version in support
 	for version in $(KUBERNETES); do \
-	  $(BIN)/kubernetes-validate --strict --quiet -k $$version deploy/kubernetes/{service,state,network}.yaml; \
+	  $(BIN)/kubernetes-validate --strict --quiet -k $$version $(MANIFESTS); \
 	done
 
 clean: ## Remove the environment (the state in .mlops stays)
