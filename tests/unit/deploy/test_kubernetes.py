@@ -21,7 +21,7 @@ SERVICE = "prediction-service"
 @pytest.fixture
 def service() -> Object:
     """The service's Deployment."""
-    return named("Deployment", SERVICE)["spec"]
+    return dict(named("Deployment", SERVICE)["spec"])
 
 
 @pytest.fixture
