@@ -72,8 +72,10 @@ class Settings(BaseSettings):
     """The ledger's database, as `postgresql://user@host/database`; SQLite under `home` where none is given."""
     dagster_database_url: str | None = None
     """Dagster's own storage, likewise."""
+    mlflow_database_url: str | None = Field(default=None, validation_alias="MLFLOW_BACKEND_STORE_URI")
+    """The database of the MLflow server, where `mlops migrate` and `mlops backup` are to see to it."""
 
-    @field_validator("ledger_url", "dagster_database_url")
+    @field_validator("ledger_url", "dagster_database_url", "mlflow_database_url")
     @classmethod
     def _holds_no_password(cls, url: str | None) -> str | None:
         """Dagster shows what a resource is configured with."""
