@@ -14,7 +14,7 @@ from pydantic import Field, PositiveFloat, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops_assets.datasets.contract import FLIGHTS
-from mlops_assets.domain.location import absolute_location, masked
+from mlops_assets.domain.location import absolute_location, holds_secret, masked
 from mlops_assets.domain.log_period import Length
 
 LOOPBACK = "127.0.0.1"
@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     @classmethod
     def _holds_no_password(cls, url: str | None) -> str | None:
         """Dagster shows what a resource is configured with."""
-        if url and url != masked(url):
-            raise ValueError("holds a password or options: PostgreSQL takes them from PGPASSWORD or PGPASSFILE")
+        if url and holds_secret(url):
+            raise ValueError("holds a password: PostgreSQL takes it from PGPASSWORD or PGPASSFILE")
         if url and not url.startswith(("postgresql://", "sqlite:///")):
             raise ValueError("is a URL such as postgresql://user@host/database")
         return url

@@ -3,6 +3,7 @@
 Two that migrate an empty database at a time leave it with two heads, and Dagster never opens it again.
 """
 
+import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +14,7 @@ from mlops_assets.config import Settings
 POSTGRESQL = """
 storage:
   postgres:
-    postgres_url:
-      env: MLOPS_DAGSTER_DATABASE_URL
+    postgres_url: {url}
 """
 
 
@@ -46,7 +46,10 @@ def write_instance(settings: Settings) -> None:
     shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
     if settings.dagster_database_url is not None:
         with (home / "dagster.yaml").open("a") as file:
-            file.write(POSTGRESQL)
+            # Its NOTIFY has a parameter, which SQLAlchemy's own choice of driver, psycopg 3, sends apart; the server
+            # then refuses it, and with it every materialization.
+            url = settings.dagster_database_url.replace("postgresql://", "postgresql+psycopg2://", 1)
+            file.write(POSTGRESQL.format(url=json.dumps(url)))
 
 
 def _mark(settings: Settings) -> Path:
