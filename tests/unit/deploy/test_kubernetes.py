@@ -196,3 +196,35 @@ def test_pages_that_ask_for_no_password_are_closed(name: str) -> None:
     """Prevents anyone in the cluster from starting runs: only a proxy that asks may be let in."""
     policy = named("NetworkPolicy", name)["spec"]
     assert (policy["policyTypes"], policy["ingress"]) == (["Ingress"], [])
+
+
+def test_the_document_names_what_is_there() -> None:
+    """Prevents steps that stop half way: the commands cannot be run here, but what they are about can be looked up."""
+    script = "\n".join(
+        re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL | re.MULTILINE)
+    )
+    files = re.findall(r"-f (deploy/kubernetes/\S+)", script)
+    assert [Path(file).name for file in files] == [
+        "loop.yaml",
+        "network.yaml",
+        "dagster-values.yaml",
+        "service.yaml",
+        "reports.yaml",
+    ], "what others need comes first"
+    assert {ROOT / file for file in files} == set((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
+    assert {named("Job", job)["metadata"]["name"] for job in re.findall(r"job/(\S+)", script)} == {"mlops-migrate"}
+    made = dict(re.findall(r"create secret generic (\S+) --from-file=(\S+)", script))
+    asked = {
+        variable["valueFrom"]["secretKeyRef"]["name"]: variable["valueFrom"]["secretKeyRef"]["key"]
+        for pod in pods().values()
+        for container in pod["containers"]
+        for variable in container.get("env", [])
+        if "secretKeyRef" in variable.get("valueFrom", {})
+    }
+    mounted = {
+        volume["secret"]["secretName"]: "keys.json"
+        for pod in pods().values()
+        for volume in pod["volumes"]
+        if "secret" in volume
+    }
+    assert made == asked | mounted
