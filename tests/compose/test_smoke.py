@@ -24,21 +24,21 @@ TRAIN_SECONDS = 240
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    """The whole stack, built and started; gone afterwards."""
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """The whole stack, built and started; gone afterwards, its logs printed where something failed."""
     compose = Compose(tmp_path_factory.mktemp("compose"))
+    is_up = False
     try:
         compose.build()
         compose.up()
+        is_up = True
         list(write_windows(compose.inbox, ("2013-01", "2013-04", "2013-07")))
         yield compose
-        compose.remove()
-    except BaseException:
-        print(compose.run("ps", "--all", check=False))  # noqa: T201 -- shown by pytest with the failure
-        print(compose.run("logs", "--tail", "40", check=False))  # noqa: T201
-        compose.remove()
-        raise
     finally:
+        if request.session.testsfailed or not is_up:
+            print(compose.run("ps", "--all", check=False))  # noqa: T201
+            print(compose.run("logs", "--no-color", "--tail", "60", check=False))  # noqa: T201
+        compose.remove()
         compose.remove_images()
 
 
