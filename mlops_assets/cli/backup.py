@@ -30,6 +30,7 @@ from mlops_assets.adapters.backup_databases import (
 from mlops_assets.adapters.backup_files import StateFiles
 from mlops_assets.adapters.files import file_in_one_piece
 from mlops_assets.adapters.prediction_log import GatheredLog
+from mlops_assets.adapters.provenance import code_sha256
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
@@ -106,7 +107,7 @@ def databases_of(settings: Settings) -> dict[DatabaseName, str]:
 
 def installed() -> dict[str, str]:
     """The versions of what writes the databases."""
-    return {package: version(package) for package in ("closed-loop-mlops", "dagster", "mlflow")}
+    return {package: version(package) for package in ("dagster", "mlflow")}
 
 
 def _target(settings: Settings, file: Path, *, force: bool) -> Path:
@@ -211,6 +212,7 @@ def _write(
             dataset=read_dataset(settings.dataset).name,
             state=str(settings.state),
             versions=installed(),
+            code_sha256=code_sha256(),
             databases=copies,
             folders=files.folders(),
             members=archive.members,

@@ -74,6 +74,8 @@ class Manifest(Record):
     """The state folder's absolute path: MLflow's databases have it in the artifacts' locations."""
     versions: dict[str, str]
     """Of the packages that wrote the databases."""
+    code_sha256: Sha256
+    """Of the loop's own code."""
     databases: dict[DatabaseName, DatabaseCopy]
     folders: dict[str, int]
     """Folders of the state with their modes."""

@@ -31,6 +31,7 @@ def a_manifest(**changed: object) -> Manifest:
             "dataset": "small",
             "state": "/home/someone/.mlops",
             "versions": INSTALLED,
+            "code_sha256": SHA256,
             "databases": {"ledger": DatabaseCopy(kind="postgresql", name="ledger")},
             "folders": {"windows": 0o755},
             "members": {"state/dataset": Member(size=5, sha256=SHA256, mode=0o644, mtime_ns=1)},
