@@ -187,4 +187,4 @@ def _run(program: str, *arguments: str, url: str) -> None:
 
 
 def _without_password(url: URL) -> str:
-    return url.set(drivername="postgresql", password=None).render_as_string()
+    return url._replace(drivername="postgresql", password=None).render_as_string()

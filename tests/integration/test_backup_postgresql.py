@@ -1,4 +1,4 @@
-"""Backups of a ledger that is in a real PostgreSQL. Prevents what only a server can do: have a part, or be elsewhere."""
+"""Backups of a ledger in a real PostgreSQL. Prevents a restore over what somebody has there, and a password told."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def database(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Itera
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI"):
         monkeypatch.delenv(name, raising=False)
     _drop(postgres)
-    yield lambda name: make_url(postgres.url).set(database=name, password=None).render_as_string()
+    yield lambda name: make_url(postgres.url)._replace(database=name, password=None).render_as_string()
     _drop(postgres)
 
 
@@ -61,7 +61,7 @@ def test_a_dump_is_of_one_moment_and_fills_an_empty_database(database: Callable[
             while not done.is_set():
                 number += 1
                 for table in ("a", "b"):
-                    connection.execute(f"INSERT INTO {table} VALUES (%s)", (number,))
+                    connection.execute(f"INSERT INTO {table} VALUES (%s)", (number,))  # noqa: S608
                 wrote.set()
 
     writer = Thread(target=write)
