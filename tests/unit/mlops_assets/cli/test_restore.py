@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from mlops_assets.adapters.backup_archive import verify
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.cli import restore as restore_module
@@ -189,8 +190,6 @@ def test_an_interrupted_restore_is_seen_and_can_be_begun_again(
 def test_an_archive_that_is_changed_after_it_was_verified_is_noticed(
     found: Settings, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify = restore_module.verify
-
     def verified(path: Path) -> object:
         manifest = verify(path)
         member = manifest.members["state/dataset"]
