@@ -174,6 +174,11 @@ class Settings(BaseSettings):
         return self.tracking_uri or f"sqlite:///{self.state / 'mlflow.db'}"
 
     @property
+    def mlflow_database(self) -> str | None:
+        """The database behind it; None where a server has one and nothing says where."""
+        return self.mlflow_database_url or (None if self.mlflow_is_served_elsewhere else self.mlflow_uri)
+
+    @property
     def mlflow_artifacts(self) -> Path | None:
         """Where artifacts go where MLflow is a database; a server decides for itself."""
         return None if self.tracking_uri else self.state / "mlartifacts"

@@ -177,6 +177,26 @@ def score(
         raise typer.Exit(1)
 
 
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The archive to write, a compressed tar; outside the state folder.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file where it is there.")] = False,
+    dataset: DatasetOption = None,
+) -> None:
+    """Write all state of the loop into one file: databases, windows, models, releases, logs. It may run meanwhile."""
+    from mlops_assets.cli.backup import backup
+
+    backup(settings_of(dataset), file, console(), force=force)
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="An archive that `mlops backup` wrote.")]) -> None:
+    """Put a backup into an empty state folder and empty databases. Overwrites nothing."""
+    from mlops_assets.cli.restore import restore
+
+    restore(Settings(), file, console())
+
+
 @window_app.command("add")
 def window_add(
     path: Annotated[Path, typer.Argument(help="A Parquet or CSV file, or a folder with a file for each table.")],
