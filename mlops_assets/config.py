@@ -65,6 +65,14 @@ class Settings(BaseSettings):
     service_port: int = 8000
     service_key: SecretStr | None = None
     """API key of the prediction service with the scopes `read` and `predict`, where it asks for one."""
+    notify: SecretStr = SecretStr("")
+    """Who is told of what happens: URLs as Apprise has them, with a space or a comma between; nobody by default."""
+    notify_alarms: SecretStr = SecretStr("")
+    """Who is told of alarms and their end alone, as a pager."""
+    notify_pages: str | None = None
+    """Address of Dagster's pages for whoever is told, where it is not this machine's."""
+    notify_runbooks: str = "docs/runbooks.md"
+    """Address of the runbooks, where they are served."""
     reports_port: int = 8001
     mlflow_port: int = 5000
     watch_seconds: float = 19
