@@ -1,7 +1,7 @@
 """What has happened in the loop since a position, as notifications: each source of events in its own order.
 
-A position is what the source orders its events by: a storage id of Dagster's, an epoch, a number of a request. Who was
-told how far belongs to `mlops_assets.sensors.notification`.
+A position is what the source orders its events by: a storage id of Dagster's, a time, an epoch, a request's number.
+Who was told how far belongs to `mlops_assets.sensors.notification`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,20 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import dagster as dg
-from pydantic import ValidationError
 
 from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.event_log import reported_value
+from mlops_assets.adapters.judged import judged_since, last_judged
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.promotion import BY_HAND
 from mlops_assets.domain import notification
-from mlops_assets.domain.evidence import Evidence
 from mlops_assets.domain.notification import Notification
 
 AT_ONCE = 100
 """Events of a source that one look takes; what is beyond them is taken by the next."""
-COMPARISON = dg.AssetCheckKey(dg.AssetKey("candidate_model"), "candidate_beats_production")
-"""Judged once for each candidate, and also where no candidate could be compared."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def sources(instance: dg.DagsterInstance, ledger: Ledger, approvals: Approvals) 
     return {
         "data_window": _materializations(instance, "data_window", _quarantined),
         "drift_report": _materializations(instance, "drift_report", _drift_found),
-        "gate": Source(lambda after: _judged(instance, ledger, after), lambda: _newest_judged(instance)),
+        "gate": Source(lambda after: _judged(instance, ledger, after), lambda: last_judged(instance)),
         "promotion": Source(lambda after: _promoted(ledger, after), lambda: ledger.epoch() or 0),
         "approval": Source(lambda after: _asked(approvals, after), lambda: _newest_answered(approvals)),
     }
@@ -91,39 +88,12 @@ def _drift_found(window: str, record: dg.EventLogRecord) -> Notification | None:
     )
 
 
-def _judged(instance: dg.DagsterInstance, ledger: Ledger, after: float) -> list[Happened]:
-    """By the time of the verdict: a check has its id from when it was planned, which may be before another's."""
-    found = [
-        _verdict(instance, ledger, record.run_id, record.event.timestamp, record.evaluation)
-        for record in instance.event_log_storage.get_asset_check_execution_history(COMPARISON, limit=AT_ONCE)
-        if record.event is not None
-        and isinstance(record.evaluation, dg.AssetCheckEvaluation)
-        and record.event.timestamp > after
-    ]
-    return sorted(found, key=lambda one: one.position)
-
-
-def _verdict(
-    instance: dg.DagsterInstance, ledger: Ledger, run_id: str, at: float, evaluation: dg.AssetCheckEvaluation
-) -> Happened:
-    shown = evaluation.metadata.get("evidence_sha256")
-    record = ledger.evidence(str(shown.value)) if shown else None
-    if record is not None:
-        try:
-            return Happened(at, at, notification.refused(Evidence.model_validate_json(record)))
-        except ValidationError:
-            return Happened(at, at, None)  # by another version of this software
-    if evaluation.passed:
-        return Happened(at, at, None)
-    run = instance.get_run_by_id(run_id)
-    window = run.tags.get("dagster/partition") if run else None
-    said = evaluation.description or "the check says no more"
-    return Happened(at, at, notification.not_comparable(window or "unknown", said))
-
-
-def _newest_judged(instance: dg.DagsterInstance) -> float:
-    records = instance.event_log_storage.get_asset_check_execution_history(COMPARISON, limit=AT_ONCE)
-    return max((record.event.timestamp for record in records if record.event is not None), default=0)
+def _judged(instance: dg.DagsterInstance, ledger: Ledger, after: float) -> Iterable[Happened]:
+    for judged in judged_since(instance, ledger, after):
+        told = notification.refused(judged.evidence) if judged.evidence else None
+        if judged.fault is not None:
+            told = notification.not_comparable(judged.window, judged.fault)
+        yield Happened(judged.at, judged.at, told)
 
 
 def _promoted(ledger: Ledger, after: float) -> list[Happened]:
