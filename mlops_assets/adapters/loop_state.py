@@ -54,7 +54,7 @@ def loop_state(
         daemons=daemons(instance, now=now),
         sensors=sensors(instance, now=now),
         unfinished=unfinished(instance, now=now),
-        failed=[*_failed_jobs(instance, now=now), *_failed_windows(instance, now=now)],
+        failed=failed(instance, now=now),
         waiting=waiting(instance, landing, requeue) if idle >= landing_after else {},
         idle_seconds=idle,
         promotion_seconds=_promotion_seconds(ledger, now=now),
@@ -88,6 +88,11 @@ def unfinished(instance: dg.DagsterInstance, *, now: float) -> list[Run]:
     """Runs that are queued or under way, the oldest first."""
     records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED), limit=LOOKED_BACK, ascending=True)
     return [_run(record, since=record.create_timestamp.timestamp(), now=now) for record in records]
+
+
+def failed(instance: dg.DagsterInstance, *, now: float) -> list[Run]:
+    """The newest run of a job, or of a window, where it failed and nothing tries it again."""
+    return [*_failed_jobs(instance, now=now), *_failed_windows(instance, now=now)]
 
 
 def waiting(instance: dg.DagsterInstance, landing: Landing, requeue: Requeue) -> dict[str, float]:

@@ -113,10 +113,9 @@ class Counted:
         """How far behind the data the production model is."""
         production = self._ledger.production()
         record = self._ledger.evidence(production.evidence_sha256) if production else None
-        if record is None:
-            return []
-        newest = Evidence.model_validate_json(record).window
-        learned = self._windows.get(newest)
+        newest = Evidence.model_validate_json(record).window if record else None
+        learned = self._windows.get(newest) if newest else None
+        later = [window for window, one in self._windows.items() if newest and one.is_fit and window > newest]
         return [
             *gauge(
                 "mlops_production_newest_window_landed_timestamp_seconds",
@@ -126,7 +125,7 @@ class Counted:
             *gauge(
                 "mlops_production_windows_behind",
                 "Fit windows of later periods than production's newest.",
-                sum(one.is_fit and window > newest for window, one in self._windows.items()),
+                len(later) if newest else None,
             ),
         ]
 

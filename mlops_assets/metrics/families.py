@@ -6,10 +6,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 
 def gauge(name: str, what: str, value: float | None) -> list[Metric]:
-    """A gauge without labels; nothing where the value is not known."""
-    if value is None:
-        return []
-    return [GaugeMetricFamily(name, what, value=value)]
+    """A gauge without labels; its name alone where the value is not known."""
+    family = GaugeMetricFamily(name, what)
+    if value is not None:
+        family.add_metric([], value)
+    return [family]
 
 
 def gauges(name: str, what: str, label: str, values: Mapping[str, float]) -> list[Metric]:

@@ -11,7 +11,7 @@ from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.landing.landed_window import Landing
 from mlops_assets.adapters.landing.requeue import Requeue
 from mlops_assets.adapters.ledger import Ledger
-from mlops_assets.adapters.loop_state import cursor_of, daemons, sensors, unfinished, waiting
+from mlops_assets.adapters.loop_state import cursor_of, daemons, failed, sensors, unfinished, waiting
 from mlops_assets.adapters.prediction_log import GatheredLog
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.adapters.service_client import ServiceClient, ServiceUnavailable
@@ -28,6 +28,7 @@ def of_dagster(instance: dg.DagsterInstance) -> list[Metric]:
         for status in dg.DagsterRunStatus
     }
     ages = [run.age_seconds for run in unfinished(instance, now=now)]
+    given_up = Counter(run.job for run in failed(instance, now=now))
     ticks = [sensor for sensor in sensors(instance, now=now) if sensor.seconds_since_tick is not None]
     ticked = {sensor.name: now - (sensor.seconds_since_tick or 0) for sensor in ticks}
     failing = {sensor.name: float(sensor.error is not None) for sensor in ticks}
@@ -35,6 +36,7 @@ def of_dagster(instance: dg.DagsterInstance) -> list[Metric]:
     return [
         *gauges("mlops_runs", "Runs by status, as far as they are kept.", "status", runs),
         *gauge("mlops_oldest_unfinished_run_seconds", "Age of the oldest run that is not over.", max(ages, default=0)),
+        *gauges("mlops_runs_given_up", "Jobs or windows whose last run failed for good.", "job", given_up),
         *gauges("mlops_sensor_last_tick_timestamp_seconds", "When a sensor's last tick ended.", "sensor", ticked),
         *gauges("mlops_sensor_failing", "1 where a sensor's last tick failed.", "sensor", failing),
         *gauges("mlops_daemon_heartbeat_timestamp_seconds", "Last heartbeat of Dagster's daemons.", "daemon", beats),
@@ -89,13 +91,21 @@ def of_service(service: ServiceClient) -> list[Metric]:
     try:
         served = service.served()
     except ServiceUnavailable:
-        return gauge("mlops_service_reachable", "1 where the service says what it serves.", 0)
-    epochs = {str(worker.pid): worker.epoch or 0 for worker in served.workers}
+        served = None
+    epochs = {str(worker.pid): worker.epoch or 0 for worker in served.workers} if served else {}
     return [
-        *gauge("mlops_service_reachable", "1 where the service says what it serves.", 1),
-        *gauge("mlops_service_expected_workers", "Workers that the service should have.", served.expected_workers),
+        *gauge("mlops_service_reachable", "1 where the service says what it serves.", float(served is not None)),
+        *gauge(
+            "mlops_service_expected_workers",
+            "Workers that the service should have.",
+            served.expected_workers if served else None,
+        ),
         *gauges("mlops_service_epoch", "Epoch that a worker serves, 0 while none.", "pid", epochs),
-        *gauge("mlops_service_refuses", "1 where the service refuses the release.", float(served.refused is not None)),
+        *gauge(
+            "mlops_service_refuses",
+            "1 where the service refuses the release.",
+            float(served.refused is not None) if served else None,
+        ),
     ]
 
 
