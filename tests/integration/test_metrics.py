@@ -60,8 +60,7 @@ def disk_loop(tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatc
             yield loop
 
 
-def test_what_the_loop_did_and_how_it_stands_is_exposed(disk_loop: Loop) -> None:
-    loop = disk_loop
+def test_what_the_loop_did_and_how_it_stands_is_exposed(loop: Loop) -> None:
     loop.land("2024-01")
     loop.ingest("2024-01")
     loop.train("2024-01")
@@ -70,34 +69,23 @@ def test_what_the_loop_did_and_how_it_stands_is_exposed(disk_loop: Loop) -> None
     loop.train("2024-02")
     loop.land("2024-03", rows=100)  # too few
     loop.ingest("2024-03")
-    loop.land("2024-04")
     loop.ledger.set_hold(is_on=True, actor="a test", reason="to see it")
     loop.approvals.ask(
         model_version=2, evidence_sha256="2" * 64, expected_epoch=1, comparison="0.8 over 0.7", expires_hours=1
     )
     now = time.time()
-    ticked(loop.instance, "window_sensor", at=now - 40, cursor='{"2024-01": "x", "2024-02": "x", "2024-03": "x"}')
-    loop.instance.create_run_for_job(loop.definitions.resolve_job_def("drift_job"), status=dg.DagsterRunStatus.FAILURE)
-    ticked(loop.instance, "drift_sensor", at=now - 50, error="no route to host")
-    told = Cursor(receivers={"json 1": Told(positions={}, tries=3)}).model_dump_json()
-    ticked(loop.instance, "notification_sensor", at=now - 1, cursor=told)
-    loop.instance.add_daemon_heartbeat(DaemonHeartbeat(now - 30, "SENSOR", None, None))
     with exporter(loop) as url, service(loop):
-        eventually(lambda: scraped(url).get("mlops_service_reachable") == 1, seconds=30)
-        eventually(lambda: served_epochs(scraped(url)) == [1], seconds=30)
+        eventually(lambda: served_epochs(scraped(url)) == [1], seconds=60)
         series = scraped(url)
-    assert {name: value for name, value in series.items() if value != EXPECTED.get(name, value)} == {}
-    assert EXPECTED.keys() - series.keys() == set()
+    assert {name: series.get(name) for name in EXPECTED} == EXPECTED
     near = {
-        'mlops_sensor_last_tick_timestamp_seconds{sensor="window_sensor"}': now - 40,
-        'mlops_daemon_heartbeat_timestamp_seconds{daemon="SENSOR"}': now - 30,
         "mlops_approval_expires_timestamp_seconds": now + 3600,
         "mlops_production_timestamp_seconds": now,
         "mlops_newest_window_landed_timestamp_seconds": now,
         "mlops_production_newest_window_landed_timestamp_seconds": now,
         "mlops_drift_report_timestamp_seconds": now,
     }
-    assert {name: series[name] for name in near} == pytest.approx(near, abs=120)
+    assert {name: series[name] for name in near} == pytest.approx(near, abs=600)
     assert 0.4 < series['mlops_compared_auc{model="production"}'] <= 1
 
 
@@ -117,7 +105,7 @@ EXPECTED: Series = {
     'mlops_gate_verdicts_total{verdict="undecided"}': 0,
     'mlops_gate_verdicts_total{verdict="not comparable"}': 0,
     'mlops_gate_failed_checks_total{check="candidate_beats_production"}': 1,
-    'mlops_gate_failed_checks_total{check="prediction_is_fast_enough"}': 0,
+    'mlops_gate_failed_checks_total{check="known_cases_hold"}': 0,
     "mlops_production_windows_behind": 1,
     "mlops_ledger_epoch": 1,
     "mlops_pointer_epoch": 1,
@@ -126,20 +114,13 @@ EXPECTED: Series = {
     "mlops_unfinished_promotion_seconds": 0,
     "mlops_approvals_waiting": 1,
     'mlops_runs{status="success"}': 5,
-    'mlops_runs{status="failure"}': 1,
-    'mlops_runs{status="queued"}': 0,
-    "mlops_oldest_unfinished_run_seconds": 0,
-    'mlops_runs_given_up{job="drift_job"}': 1,
-    'mlops_sensor_failing{sensor="window_sensor"}': 0,
-    'mlops_sensor_failing{sensor="drift_sensor"}': 1,
-    'mlops_notification_tries{receiver="json 1"}': 3,
     "mlops_service_reachable": 1,
     "mlops_service_expected_workers": 1,
     "mlops_service_refuses": 0,
     "mlops_log_segments_waiting": 0,
     "mlops_log_oldest_waiting_seconds": 0,
     "mlops_log_broken_segments": 0,
-    "mlops_windows_waiting": 4,
+    "mlops_windows_waiting": 3,
     **{
         f'mlops_source_up{{source="{source}"}}': 1
         for source in (
@@ -147,6 +128,32 @@ EXPECTED: Series = {
         )
     },
 }  # fmt: skip
+
+
+def test_how_dagster_does_is_exposed(disk_loop: Loop) -> None:
+    instance, now = disk_loop.instance, time.time()
+    disk_loop.land("2024-01")
+    ticked(instance, "window_sensor", at=now - 40, cursor=f'{{"2024-01": "{fingerprint(disk_loop)}"}}')
+    ticked(instance, "drift_sensor", at=now - 50, error="no route to host")
+    told = Cursor(receivers={"json 1": Told(positions={}, tries=3)}).model_dump_json()
+    ticked(instance, "notification_sensor", at=now - 1, cursor=told)
+    instance.add_daemon_heartbeat(DaemonHeartbeat(now - 30, "SENSOR", None, None))
+    instance.create_run_for_job(disk_loop.definitions.resolve_job_def("drift_job"), status=dg.DagsterRunStatus.FAILURE)
+    instance.create_run_for_job(disk_loop.definitions.resolve_job_def("window_job"), status=dg.DagsterRunStatus.STARTED)
+    series = read(LoopCollector(disk_loop.settings, instance))
+    expected = {
+        'mlops_runs{status="failure"}': 1,
+        'mlops_runs{status="started"}': 1,
+        'mlops_runs_given_up{job="drift_job"}': 1,
+        'mlops_sensor_failing{sensor="window_sensor"}': 0,
+        'mlops_sensor_failing{sensor="drift_sensor"}': 1,
+        'mlops_sensor_last_tick_timestamp_seconds{sensor="window_sensor"}': now - 40,
+        'mlops_daemon_heartbeat_timestamp_seconds{daemon="SENSOR"}': now - 30,
+        'mlops_notification_tries{receiver="json 1"}': 3,
+        "mlops_windows_waiting": 0,
+    }
+    assert {name: series.get(name) for name in expected} == pytest.approx(expected, abs=1e-3)
+    assert series["mlops_oldest_unfinished_run_seconds"] > 0
 
 
 def test_a_place_that_cannot_be_read_leaves_the_others(loop: Loop) -> None:
@@ -290,6 +297,12 @@ def parsed(text: str) -> Series:
             labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
             found[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
     return found
+
+
+def fingerprint(loop: Loop) -> str:
+    """Of the window that landed."""
+    (landed,) = loop.landing.landed(now=time.time())
+    return landed.fingerprint
 
 
 def served_epochs(series: Series) -> list[float]:
