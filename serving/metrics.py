@@ -5,6 +5,7 @@ Labels are bounded: route templates and statuses, never what a client sent.
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -122,19 +123,16 @@ def _of_workers(workers: Sequence[WorkerStatus]) -> list[Metric]:
 
 
 def _of_release(releases: Path, expected_workers: int) -> list[Metric]:
-    """What should be served; nothing of it where the pointer cannot be read."""
+    """What should be served; names alone where the pointer cannot be read, or there is none."""
     expected = GaugeMetricFamily("serving_expected_workers", "Workers that there should be.", value=expected_workers)
-    try:
+    epoch = GaugeMetricFamily("serving_pointer_epoch", "Released epoch, 0 while none.")
+    replaced = GaugeMetricFamily("serving_pointer_timestamp_seconds", "When the pointer was replaced last.")
+    with suppress(ReleaseInvalid, OSError):
         pointer = read_pointer(releases)
-        replaced_at = (releases / POINTER).stat().st_mtime if pointer else None
-    except (ReleaseInvalid, OSError):
-        return [expected]
-    epoch = pointer.epoch if pointer else 0
-    found = [expected, GaugeMetricFamily("serving_pointer_epoch", "Released epoch, 0 while none.", value=epoch)]
-    if replaced_at is not None:
-        what = "When the pointer was replaced last."
-        found.append(GaugeMetricFamily("serving_pointer_timestamp_seconds", what, value=replaced_at))
-    return found
+        epoch.add_metric([], pointer.epoch if pointer else 0)
+        if pointer is not None:
+            replaced.add_metric([], (releases / POINTER).stat().st_mtime)
+    return [expected, epoch, replaced]
 
 
 def _age(since: str | None, now: datetime) -> float:
