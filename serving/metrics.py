@@ -113,7 +113,7 @@ def _of_workers(workers: Sequence[WorkerStatus]) -> list[Metric]:
             "Age of the oldest record that is in no sealed segment, 0 while none.",
         ): lambda worker: _age(worker.log.unsealed_since, now),
     }
-    families = []
+    families: list[Metric] = []
     for (name, what), value in read.items():
         family = GaugeMetricFamily(name, what, labels=["pid"])
         for worker in workers:

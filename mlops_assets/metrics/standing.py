@@ -53,7 +53,7 @@ def of_ledger(ledger: Ledger) -> list[Metric]:
     return [
         *gauge("mlops_ledger_epoch", "Epoch of production by the ledger, 0 before the first.", ledger.epoch() or 0),
         *gauge(
-            "mlops_production_timestamp_seconds", "When production was decided.", _time(production and production.at)
+            "mlops_production_timestamp_seconds", "When production was decided.", _time(production.at if production else None)
         ),
         *counters("mlops_promotions", "Promotions and roll backs.", "outcome", outcomes),
         *gauge("mlops_promotions_on_hold", "1 where someone has put promotions on hold.", float(bool(ledger.hold()))),
