@@ -91,6 +91,24 @@ def metrics(
 
 
 @app.command()
+def migrate(dataset: DatasetOption = None, source: SourceOption = None) -> None:
+    """Make the databases that the settings name, or bring them up to date; once, before servers start."""
+    from mlops_assets.cli.migrate import migrate
+
+    migrate(settings_of(dataset, source), console())
+
+
+@app.command()
+def code(
+    host: Annotated[str, typer.Option(help="The address to listen on; MLOPS_CODE_PORT is the port.")] = LOOPBACK,
+) -> None:
+    """Run the code location alone, where Dagster's webserver and daemon run elsewhere."""
+    from mlops_assets.cli.code import serve_code
+
+    serve_code(settings_of(), console(), host=host)
+
+
+@app.command()
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     dataset: DatasetOption = None,
@@ -282,6 +300,8 @@ def main() -> None:
         raise SystemExit(1) from error
     except ValidationError as error:
         for fault in error.errors():
+            if fault["type"] == "default_factory_not_called":  # a consequence of another fault
+                continue
             name = str(fault["loc"][0])
             name = name if name.isupper() else f"MLOPS_{name.upper()}"
             given = masked(fault["input"]) if isinstance(fault["input"], str) else fault["input"]
@@ -289,3 +309,7 @@ def main() -> None:
         raise SystemExit(1) from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

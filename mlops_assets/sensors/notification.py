@@ -113,8 +113,8 @@ class _Outbox:
     def __init__(self, settings: Settings, loop: str, *, until: float, now: float) -> None:
         self.sent = 0
         self._loop = loop
-        self._pages = settings.notify_pages or settings.dagster_url
-        self._runbooks = settings.notify_runbooks
+        self._pages = settings.dagster_url
+        self._runbooks = settings.runbooks_url
         self._until = until
         self._now = now
 
