@@ -50,17 +50,20 @@ def of_ledger(ledger: Ledger) -> list[Metric]:
     history = ledger.history()
     outcomes.update(outcome for _, outcome in history if outcome in outcomes)
     production, waits = ledger.production(), ledger.unfinished()
+    decided_at = _time(production.at) if production else None
     return [
-        *gauge("mlops_ledger_epoch", "Epoch of production by the ledger, 0 before the first.", ledger.epoch() or 0),
         *gauge(
-            "mlops_production_timestamp_seconds", "When production was decided.", _time(production.at if production else None)
+            "mlops_ledger_epoch",
+            "Epoch of production by the ledger, 0 before the first.",
+            production.epoch if production else 0,
         ),
+        *gauge("mlops_production_timestamp_seconds", "When production was decided.", decided_at),
         *counters("mlops_promotions", "Promotions and roll backs.", "outcome", outcomes),
         *gauge("mlops_promotions_on_hold", "1 where someone has put promotions on hold.", float(bool(ledger.hold()))),
         *gauge(
             "mlops_unfinished_promotion_seconds",
             "Age of the oldest promotion without an outcome, 0 while none.",
-            time.time() - (_time(waits[0].at) or 0) if waits else 0,
+            time.time() - _time(waits[0].at) if waits else 0,
         ),
     ]
 
@@ -137,5 +140,5 @@ def _of_notifications(instance: dg.DagsterInstance) -> list[Metric]:
     return gauges("mlops_notification_tries", "Times in a row that a receiver was not reached.", "receiver", tries)
 
 
-def _time(at: str | None) -> float | None:
-    return datetime.fromisoformat(at).timestamp() if at else None
+def _time(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
