@@ -1,10 +1,12 @@
 """The loop tells real receivers what happens: each event once, whoever is down meanwhile."""
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -220,6 +222,18 @@ def test_a_receiver_that_is_none_fails_the_tick(loop: Loop) -> None:
     loop.definitions = build_definitions(wrong)
     with pytest.raises(ReceiverInvalid, match="MLOPS_NOTIFY: receiver 1"):
         tick(loop, "notification_sensor")
+
+
+@pytest.mark.parametrize("program", ["mlops_assets.cli", "mlops_assets.code_server"])
+def test_a_receiver_that_is_none_is_known_at_the_start(tmp_path: Path, program: str) -> None:
+    """Else it is known when the first alarm reaches nobody."""
+    mlops = str(Path(sys.executable).with_name("mlops"))
+    command = [mlops, "up"] if program == "mlops_assets.cli" else [sys.executable, "-m", program]
+    environ = {**os.environ, "MLOPS_HOME": str(tmp_path), "MLOPS_NOTIFY": "json://127.0.0.1 slack://hunter2"}
+    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("mlops: MLOPS_NOTIFY: receiver 2 (slack://...) is of no kind that Apprise knows")
+    assert "hunter2" not in result.stdout + result.stderr
 
 
 def _what_became_of(loop: Loop, window: str) -> list[str]:
