@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     service_port: int = 8000
     service_key: SecretStr | None = None
     """API key of the prediction service with the scopes `read` and `predict`, where it asks for one."""
+    notify: SecretStr = SecretStr("")
+    """Who is told of what happens: URLs as Apprise has them, with a space or a comma between; nobody by default."""
+    notify_alarms: SecretStr = SecretStr("")
+    """Who is told of alarms and their end alone, as a pager."""
     reports_port: int = 8001
     mlflow_port: int = 5000
     service_url: str = Field(default_factory=_on_port("service_port"))
@@ -102,6 +106,8 @@ class Settings(BaseSettings):
     """Where a browser finds Dagster's pages."""
     reports_url: str = Field(default_factory=_on_port("reports_port"))
     """Where a browser finds Evidently's pages."""
+    runbooks_url: str = "docs/runbooks.md"
+    """Where whoever is told of something finds what to do."""
     watch_seconds: float = 19
     """How long a sensor's tick watches before it ends with nothing found.
 
