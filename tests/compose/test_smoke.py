@@ -140,6 +140,17 @@ def test_pages_answer(stack: Compose) -> None:
     assert foreign.status_code == 403
 
 
+def test_the_loops_metrics_can_be_scraped(stack: Compose) -> None:
+    """By the name and port that prometheus.yml has."""
+    stack.run("--profile", "monitoring", "up", "--detach", "--wait", "exporter", seconds=200)
+    read = (
+        "from urllib.request import urlopen; print(urlopen('http://exporter:9400/metrics', timeout=30).read().decode())"
+    )
+    said = stack.run("exec", "-T", "code", "python", "-c", read)
+    assert "mlops_epoch_wanted" in said
+    stack.run("--profile", "monitoring", "rm", "--stop", "--force", "exporter")
+
+
 def test_a_backup_is_restored_into_empty_volumes(stack: Compose) -> None:
     """All state: ledger, registry, histories, windows, releases, the record of answers, keys."""
     before, model, recorded = stack.status(), stack.model(), stack.recorded()
