@@ -147,7 +147,7 @@ def test_the_loops_metrics_can_be_scraped(stack: Compose) -> None:
         "from urllib.request import urlopen; print(urlopen('http://exporter:9400/metrics', timeout=30).read().decode())"
     )
     said = stack.run("exec", "-T", "code", "python", "-c", read)
-    assert "mlops_epoch_wanted" in said
+    assert "mlops_ledger_epoch" in said
     stack.run("--profile", "monitoring", "rm", "--stop", "--force", "exporter")
 
 
