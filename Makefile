@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-unit test-integration test-end-to-end soak check checks picture lock clean bench-%
+.PHONY: help setup demo up test test-unit test-integration test-end-to-end soak check checks docs picture lock clean bench-%
 
 ARGS ?=
 VENV := .venv
@@ -38,7 +38,7 @@ test-end-to-end: $(INSTALLED) ## Run the real servers on loopback
 soak: $(INSTALLED) ## Run the long forms of the tests of load and faults (half an hour)
 	$(BIN)/pytest -m soak $(ARGS)
 
-check: $(INSTALLED) ## Format, lint, types, import contracts
+check: $(INSTALLED) docs ## Format, lint, types, import contracts, documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -46,6 +46,9 @@ check: $(INSTALLED) ## Format, lint, types, import contracts
 
 checks: $(INSTALLED) ## Run the asset checks on small windows; fails when one fails
 	$(BIN)/mlops checks $(ARGS)
+
+docs: $(INSTALLED) ## Build the site of documents into site/, with the reference that is made from the code
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 bench-%: $(INSTALLED) ## Run benchmarks/NAME (bench-loop); JSON=FILE writes the figures too
 	$(BIN)/python -m benchmarks.$* $(if $(JSON),--json $(JSON)) $(ARGS)

@@ -61,12 +61,17 @@ class Settings(BaseSettings):
     log_period: Length = "day"
     """What a window of answered traffic is: each whole `day`, `week` (from Monday) or `month`, in UTC."""
     dagster_port: int = 3000
+    """Dagster's pages."""
     code_port: int = 4000
+    """The code location, which Dagster asks over gRPC."""
     service_port: int = 8000
+    """The prediction service."""
     service_key: SecretStr | None = None
     """API key of the prediction service with the scopes `read` and `predict`, where it asks for one."""
     reports_port: int = 8001
+    """The pages of the drift reports."""
     mlflow_port: int = 5000
+    """MLflow's pages, where `MLFLOW_TRACKING_URI` names no server."""
     watch_seconds: float = 19
     """How long a sensor's tick watches before it ends with nothing found.
 
