@@ -48,7 +48,7 @@ checks: $(INSTALLED) ## Run the asset checks on small windows; fails when one fa
 	$(BIN)/mlops checks $(ARGS)
 
 docs: $(INSTALLED) ## Build the site of documents into site/, with the reference that is made from the code
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench-%: $(INSTALLED) ## Run benchmarks/NAME (bench-loop); JSON=FILE writes the figures too
 	$(BIN)/python -m benchmarks.$* $(if $(JSON),--json $(JSON)) $(ARGS)

@@ -24,8 +24,8 @@ PAGE = """# Commands
 
 ## mlops
 
-What a user can mend is said in a sentence on stderr, with exit code 1. A command that the state folder's loop is asked by means the contract
-and the source of its last `mlops up`, where `--dataset` and `--source` name no others.
+What a user can mend is said in a sentence on stderr, with exit code 1. Where `--dataset` and `--source` are not given,
+a command means the contract and the source that the state folder's loop was last started with.
 
 {mlops}
 ## python -m serving

@@ -11,9 +11,9 @@ from mlops_assets.domain.known_cases import KnownCase
 
 PAGE = """# The contract
 
-One TOML file describes a dataset: `mlops init` drafts it, `mlops check` judges it and the windows that landed, and a mistake is told with
-file, line, key and what is expected. What the keys lead to: [data](../concepts/data.md), [drift](../concepts/drift.md),
-[the gate](../concepts/gate.md).
+One TOML file describes a dataset: `mlops init` drafts it, `mlops check` judges it and the windows that landed, and a
+mistake is told with file, line, key and what is expected. What the keys lead to: [data](../concepts/data.md),
+[drift](../concepts/drift.md), [the gate](../concepts/gate.md).
 
 ## Keys at the top
 

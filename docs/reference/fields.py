@@ -10,7 +10,14 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-PLAIN = {"str": "text", "int": "whole number", "float": "number", "bool": "`true` or `false`", "Path": "path", "SecretStr": "text"}
+PLAIN = {
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "`true` or `false`",
+    "Path": "path",
+    "SecretStr": "text",
+}
 BOUNDS = ((Ge, "ge", "at least"), (Gt, "gt", "above"), (Le, "le", "at most"), (Lt, "lt", "below"))
 
 

@@ -21,8 +21,9 @@ from tests.unit.serving.bundles import onnx_model, promote, write_bundle
 METHODS = ("get", "post")
 PAGE = """# HTTP
 
-As the service serves it at `/schema/openapi.json` for the flights: [openapi.json](openapi.json). A service of yours has your rows in it,
-and says so at `/schema`. What the protocols, errors and limits mean: [the service](../concepts/serving.md).
+As the service serves it at `/schema/openapi.json` for the flights: [openapi.json](openapi.json). A service of yours
+has your rows in it, and says so at `/schema`. What the protocols, errors and limits mean:
+[the service](../concepts/serving.md).
 
 {operations}
 ## Schemas
@@ -82,7 +83,8 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
         for media, content in operation.get("requestBody", {}).get("content", {}).items()
     ]
     rows = [
-        (status, response["description"], _answer(response)) for status, response in sorted(operation["responses"].items())
+        (status, response["description"], _answer(response))
+        for status, response in sorted(operation["responses"].items())
     ]
     parts = [
         f"## `{method.upper()} {path}`",

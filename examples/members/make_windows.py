@@ -59,8 +59,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the windows go; made where it is not there")
     parser.add_argument("windows", nargs="+", help="their names, such as 2024-01")
     parser.add_argument("--moved", action="store_true", help="the gym has moved house, and other members leave")
-    parser.add_argument("--unlabelled", action="store_true", help="who left is known later: WINDOW.labels.csv beside it")
-    parser.add_argument("--requests", action="store_true", help="WINDOW.rows.json and WINDOW.labels.json, for the service")
+    parser.add_argument(
+        "--unlabelled", action="store_true", help="who left is known later: WINDOW.labels.csv beside it"
+    )
+    parser.add_argument(
+        "--requests", action="store_true", help="WINDOW.rows.json and WINDOW.labels.json, for the service"
+    )
     parser.add_argument("--broken", type=int, default=0, metavar="ROWS", help="so many rows have no number of minutes")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)

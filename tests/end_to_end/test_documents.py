@@ -1,8 +1,8 @@
 """The commands of the documents, run as a reader runs them: page by page, in one directory, with one loop.
 
-A block in `sh` is run; a block in `text` after it is what it must have printed, where `...` stands for anything. A reader
-looks again until the loop has got as far as the page says, and so are commands asked again that only look. What is run
-elsewhere is listed in `tests.documents_elsewhere`, and a command that is in neither fails.
+A block in `sh` is run; a block in `text` after it is what it must have printed, where `...` stands for anything. A
+reader looks again until the loop has got as far as the page says; so commands that only look are asked again. What runs
+elsewhere is listed in `tests.documents_elsewhere`.
 """
 
 import os
@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.cli.stack import free_port
 from tests.documents import ROOT, Block, blocks, pages
 from tests.documents_elsewhere import elsewhere
 from tests.end_to_end.running import environment_of
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1200)]
 
 LOOKS = ("mlops status", "mlops explain", "mlops ledger", "mlops quarantine list", "mlops quarantine show", "curl -s ")
 """Commands that change nothing, or nothing that a second one would change again."""
@@ -29,7 +30,8 @@ AGAIN = (*LOOKS, "mlops window from-log")
 """The last waits until the service has sealed what it wrote, and lands the same window once."""
 SERVERS = {"mlops up": "Ctrl-C stops it.", "python -m serving": "serving version"}
 """Commands that run until Ctrl-C, and what they say when they are ready. One takes the place of the same before it."""
-SECONDS = 120
+SECONDS = 240
+"""A deadline for one command on a machine that is busy; on one that is not they take some seconds."""
 
 
 @dataclass
@@ -75,7 +77,7 @@ class Reader:
         whole = f"set -euo pipefail\n{self._as_here(script)}\n{{ export -p; printf 'cd %q\\n' \"$PWD\"; }} > {left}"
         before = left.read_text() if left.exists() else ""
         done = subprocess.run(
-            ["bash", "-c", f"{before}\n{whole}"],
+            ["/bin/bash", "-c", f"{before}\n{whole}"],
             cwd=self.work,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -96,7 +98,7 @@ class Reader:
         script = f"{left.read_text() if left.exists() else ''}\nexec env {self._as_here(command)}"
         with output.open("w") as file:
             process = subprocess.Popen(
-                ["bash", "-c", script],
+                ["/bin/bash", "-c", script],
                 cwd=self.work, env=self.environment, stdout=file, stderr=file, text=True, start_new_session=True,
             )  # fmt: skip
         self.servers[name] = (process, output)
@@ -136,12 +138,14 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     for path in ROOT.iterdir():
         if not path.name.startswith("."):
             (work / path.name).symlink_to(path)
-    own = environment_of(work / ".mlops")
-    ports = {"8000": own["MLOPS_SERVICE_PORT"], "8010": own.pop("MLOPS_REPORTS_PORT")}
-    own["MLOPS_REPORTS_PORT"] = environment_of(work)["MLOPS_REPORTS_PORT"]
-    del own["MLOPS_HOME"]
-    path = os.pathsep.join([str(Path(sys.executable).parent), own["PATH"]])
-    reader = Reader(work, {**own, "PATH": path, "COLUMNS": "160", "SERVING_LOG_SEAL_SECONDS": "2"}, ports)
+    environment = environment_of(work)
+    del environment["MLOPS_HOME"]
+    environment |= {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]]),
+        "COLUMNS": "160",
+        "SERVING_LOG_SEAL_SECONDS": "2",
+    }
+    reader = Reader(work, environment, {"8000": environment["MLOPS_SERVICE_PORT"], "8010": str(free_port())})
     try:
         yield reader
     finally:

@@ -26,7 +26,10 @@ class Sample(BaseModel):
 
 
 def test_fields_are_told_in_words() -> None:
-    told = {name: (kind(field.annotation, field.metadata), shown_default(field)) for name, field in Sample.model_fields.items()}
+    told = {
+        name: (kind(field.annotation, field.metadata), shown_default(field))
+        for name, field in Sample.model_fields.items()
+    }
     assert told == {
         "path": ("path", "required"),
         "count": ("whole number, at least 1, below 1,000", "`5`"),
@@ -64,7 +67,9 @@ def test_every_command_is_on_the_page_with_its_options() -> None:
         assert command.help is not None
         assert command.help in section
         for param in command.params:
-            assert (f"`{param.name.upper()}`" if param.param_type_name == "argument" else f"`{param.opts[0]}`") in section
+            assert (
+                f"`{param.name.upper()}`" if param.param_type_name == "argument" else f"`{param.opts[0]}`"
+            ) in section
     assert "| `make demo` |" in commands.page()
     assert "--scope {" in commands.page()
 
