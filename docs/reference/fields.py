@@ -77,7 +77,7 @@ def shown_default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     if field.default_factory is not None:
-        return "by the machine"
+        return "depends"
     default = field.default
     if default is None or default == () or default == "":
         return "-"
