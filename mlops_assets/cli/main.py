@@ -18,7 +18,7 @@ from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.options import DatasetOption, SourceOption, console, settings_of
 from mlops_assets.cli.production_commands import production_app
 from mlops_assets.cli.state import demand_own_state, demand_state
-from mlops_assets.config import Settings
+from mlops_assets.config import LOOPBACK, Settings
 from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
 from mlops_assets.datasets.flights import WINDOWS
 from mlops_assets.domain.location import masked
@@ -74,6 +74,24 @@ def up(dataset: DatasetOption = None, source: SourceOption = None) -> None:
     from mlops_assets.cli.up import up
 
     up(settings_of(dataset, source), console())
+
+
+@app.command()
+def migrate(dataset: DatasetOption = None, source: SourceOption = None) -> None:
+    """Make the databases that the settings name, or bring them up to date; once, before servers start."""
+    from mlops_assets.cli.migrate import migrate
+
+    migrate(settings_of(dataset, source), console())
+
+
+@app.command()
+def code(
+    host: Annotated[str, typer.Option(help="The address to listen on; MLOPS_CODE_PORT is the port.")] = LOOPBACK,
+) -> None:
+    """Run the code location alone, where Dagster's webserver and daemon run elsewhere."""
+    from mlops_assets.cli.code import serve_code
+
+    serve_code(settings_of(), console(), host=host)
 
 
 @app.command()
@@ -267,6 +285,8 @@ def main() -> None:
         raise SystemExit(1) from error
     except ValidationError as error:
         for fault in error.errors():
+            if fault["type"] == "default_factory_not_called":  # a consequence of another fault
+                continue
             name = str(fault["loc"][0])
             name = name if name.isupper() else f"MLOPS_{name.upper()}"
             given = masked(fault["input"]) if isinstance(fault["input"], str) else fault["input"]
@@ -274,3 +294,7 @@ def main() -> None:
         raise SystemExit(1) from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()
