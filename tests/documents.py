@@ -99,12 +99,10 @@ def _is_whole(lines: list[str]) -> bool:
 
 
 def mentions(page: str) -> list[tuple[int, str]]:
-    """The pieces of code that stand in a page's sentences, by line."""
-    found = []
-    is_block = False
-    for number, line in enumerate((ROOT / page).read_text().splitlines(), 1):
-        if FENCE.match(line):
-            is_block = not is_block
-        elif not is_block:
-            found += [(number, code) for code in re.findall(r"(?<!`)`([^`]+)`(?!`)", line)]
-    return found
+    """The pieces of code that stand in a page's sentences, by line; one may go on over a line's end."""
+    text = (ROOT / page).read_text()
+    sentences = re.sub(
+        r"^ *```.*?^ *```$", lambda block: "\n" * block[0].count("\n"), text, flags=re.DOTALL | re.MULTILINE
+    )
+    found = re.finditer(r"(?<!`)`((?:[^`\n]|\n(?!\n))+)`(?!`)", sentences)
+    return [(sentences.count("\n", 0, code.start()) + 1, " ".join(code[1].split())) for code in found]

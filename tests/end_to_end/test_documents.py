@@ -74,7 +74,7 @@ class Reader:
                 return
             is_over = not looks or time.monotonic() > until
             assert not is_over, f"{block}: ended with {code} and printed\n{printed}{seen}\nshown is\n{block.shown}"
-            time.sleep(0.5)
+            time.sleep(2)  # the loop is to have the machine meanwhile
 
     def _shell(self, script: str) -> tuple[int, str]:
         """Runs commands as one shell, whose directory and variables are those that the last one left."""
@@ -162,3 +162,17 @@ def test_a_page_does_what_it_says(reader: Reader, page: str) -> None:
     for block in blocks(page):
         if block.language == "sh":
             reader.follow(block)
+
+
+def test_what_is_shown_must_have_been_printed(tmp_path: Path) -> None:
+    """The guard of the tests above: with other words, or after a command that fails, a page does not hold."""
+    reader = Reader(tmp_path, dict(os.environ), {"8000": "1"})
+    reader.follow(Block("page", 1, "sh", "export A=b\nmkdir c && cd c", None))
+    reader.follow(
+        Block("page", 2, "sh", 'printf "%s  localhost:8000\\n──\\n" "$A"; basename "$PWD"', "b localhost:1\n─────\nc")
+    )
+    reader.follow(Block("page", 3, "sh", "echo 1 2 3", "1 ... 3"))
+    with pytest.raises(AssertionError, match="page:4"):
+        reader.follow(Block("page", 4, "sh", "echo 1 2 3", "1 3"))
+    with pytest.raises(AssertionError, match="ended with 1"):
+        reader.follow(Block("page", 5, "sh", "false | true", None))
