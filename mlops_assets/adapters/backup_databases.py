@@ -79,10 +79,10 @@ def _one_moment(files: Sequence[Path]) -> Iterator[list[sqlite3.Connection]]:
                         reader.execute("BEGIN")
                         reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
                     break
-                except sqlite3.OperationalError as error:
-                    if attempt == LOCK_ATTEMPTS - 1:
+                except sqlite3.DatabaseError as error:
+                    if attempt == LOCK_ATTEMPTS - 1 or not isinstance(error, sqlite3.OperationalError):
                         names = ", ".join(file.name for file in files)
-                        raise BackupFailed(f"{names} cannot be read: {error}; back up again") from error
+                        raise BackupFailed(f"{names} cannot be read: {error}") from error
                     for reader in readers:
                         reader.rollback()
             time.sleep(0.1)
@@ -187,4 +187,4 @@ def _run(program: str, *arguments: str, url: str) -> None:
 
 
 def _without_password(url: URL) -> str:
-    return url.set(drivername="postgresql", password=None).render_as_string()
+    return url._replace(drivername="postgresql", password=None).render_as_string()
