@@ -28,7 +28,8 @@ up: $(INSTALLED) ## Start Dagster, the service and MLflow's pages; Ctrl-C stops 
 	$(BIN)/mlops up $(ARGS)
 
 test: $(INSTALLED) ## Run all the tests
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/integration $(ARGS)
+	$(BIN)/pytest tests/end_to_end $(ARGS)
 
 test-unit: $(INSTALLED) ## Run the tests of the rules alone
 	$(BIN)/pytest tests/unit $(ARGS)
