@@ -2,12 +2,16 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-unit test-integration test-end-to-end soak check checks docs picture lock clean bench-%
+.PHONY: help setup demo up test test-unit test-integration test-end-to-end soak compose-smoke compose-up check \
+  checks docs picture lock lock-check sbom licences audit workflows actionlint manifests clean bench-%
 
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+IMAGES := serving graph
+KUBERNETES := 1.34.0 1.37.0
+MANIFESTS := $(filter-out %-values.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
 help: ## List the commands
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,7 +42,15 @@ test-end-to-end: $(INSTALLED) ## Run the real servers on loopback
 soak: $(INSTALLED) ## Run the long forms of the tests of load and faults (half an hour)
 	$(BIN)/pytest -m soak $(ARGS)
 
-check: $(INSTALLED) docs ## Format, lint, types, import contracts, documents
+compose-smoke: $(INSTALLED) ## Build, start, exercise, kill, back up and restore the whole stack in containers (a quarter of an hour)
+	deploy/with-engine $(BIN)/pytest tests/compose -m compose $(ARGS)
+
+compose-up: ## Start the loop in containers (needs Docker); `docker compose down` stops it
+	docker compose build
+	deploy/compose-secrets $${MLOPS_SECRETS:-.secrets}
+	docker compose up --detach --wait
+
+check: $(INSTALLED) workflows manifests docs ## Format, lint, types, import contracts, workflows, manifests, documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -56,14 +68,36 @@ bench-%: $(INSTALLED) ## Run benchmarks/NAME (bench-loop); JSON=FILE writes the 
 picture: ## Take the README's picture from a running loop (needs Debian's chromium)
 	docs/pictures/take-lineage
 
-COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade \
-  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q
+lock: $(INSTALLED) ## Pin the newest versions that fit, with hashes
+	deploy/lock $(BIN)/uv upgrade
 
-lock: ## Pin the newest versions that fit, with hashes (needs uv)
-	$(COMPILE) --extra serving --extra graph --extra dev -o requirements.lock
-	$(COMPILE) --extra serving --constraint requirements.lock -o deploy/serving.lock
-	$(COMPILE) --extra graph --constraint requirements.lock -o deploy/graph.lock
-	$(COMPILE) --extra graph --extra spark --constraint requirements.lock -o deploy/spark.lock
+lock-check: $(INSTALLED) ## Are the lock files what pyproject.toml asks for? Asks the package index
+	deploy/lock $(BIN)/uv check
+
+sbom: $(INSTALLED) ## Write what each image is made of, as CycloneDX, into dist/
+	mkdir -p dist
+	for image in $(IMAGES); do \
+	  PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements deploy/$$image.lock --pyproject pyproject.toml --output-reproducible \
+	    -o dist/$$image.sbom.json; \
+	done
+
+licences: $(INSTALLED) ## Fail on a licence in an image that pyproject.toml does not allow
+	$(BIN)/pip-licenses --with-system --summary --packages $$(sed -nE 's/^([a-z0-9._-]+)==.*/\1/p' $(IMAGES:%=deploy/%.lock))
+
+audit: $(INSTALLED) ## Fail on a known vulnerability in an image, and where none could be looked up
+	deploy/audit $(BIN)/pip-audit $(IMAGES:%=deploy/%.lock)
+
+workflows: $(INSTALLED) ## Check the GitHub workflows with zizmor, and with actionlint where `make actionlint` has fetched it
+	$(BIN)/zizmor --offline --quiet --strict-collection .github
+	if [ -x $(BIN)/actionlint ]; then $(BIN)/actionlint; else echo "actionlint: not run; make actionlint fetches it"; fi
+
+actionlint: $(INSTALLED) ## Fetch actionlint, whose package downloads its program from GitHub when it is installed
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --require-hashes -r deploy/actionlint.lock
+
+manifests: $(INSTALLED) ## Check the Kubernetes manifests against the schemas of the oldest and the newest version in support
+	for version in $(KUBERNETES); do \
+	  $(BIN)/kubernetes-validate --strict --quiet -k $$version $(MANIFESTS); \
+	done
 
 clean: ## Remove the environment (the state in .mlops stays)
 	rm -rf $(VENV)

@@ -16,7 +16,7 @@ USER mlops
 ENV SERVING_HOST=0.0.0.0 SERVING_PORT=8000 SERVING_RELEASES=/releases SERVING_STATE=/state \
     SERVING_KEYS=/run/secrets/keys.json
 EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --start-interval=1s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=2)"]
 ENTRYPOINT ["with-secrets"]
 CMD ["python", "-m", "serving"]

@@ -21,6 +21,8 @@ from serving.segment import Segment, seal_abandoned
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1
+ABANDONED_SECONDS = 60
+"""How often segments are looked for whose writer is gone: of several services on one log, one may not come again."""
 
 
 class CannotRecord(Exception):
@@ -48,11 +50,14 @@ class PredictionLog:
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """Seals what writers left that are gone; then syncs and seals in time, and at the end."""
-        await asyncio.to_thread(seal_abandoned, self._folder)
+        """Seals what writers left that are gone; syncs and seals its own in time, and at the end."""
+        await asyncio.to_thread(self.look_for_abandoned)
         await asyncio.to_thread(self._begin)
         try:
-            async with repeated(self.look, seconds=TICK_SECONDS):
+            async with (
+                repeated(self.look, seconds=TICK_SECONDS),
+                repeated(self.look_for_abandoned, seconds=ABANDONED_SECONDS),
+            ):
                 yield
         finally:
             await asyncio.to_thread(self.seal)
@@ -115,6 +120,13 @@ class PredictionLog:
                 self.sync(segment)
         except CannotRecord:
             pass  # it is said where it failed
+        except Exception:
+            logger.exception("the prediction log in %s", self._folder)
+
+    def look_for_abandoned(self) -> None:
+        """Seals what writers left that are gone; never raises."""
+        try:
+            seal_abandoned(self._folder)
         except Exception:
             logger.exception("the prediction log in %s", self._folder)
 

@@ -107,6 +107,8 @@ def seal_abandoned(folder: Path) -> int:
             cut += _seal_abandoned(path)
         except BlockingIOError:
             continue  # its writer lives
+        except FileNotFoundError:
+            continue  # another process has sealed it meanwhile
         except OSError:
             logger.exception("%s cannot be sealed", path)
     return cut

@@ -201,3 +201,23 @@ def test_it_syncs_at_the_interval_and_seals_at_the_end(tmp_path: Path, monkeypat
 
     asyncio.run(live())
     assert content_of(tmp_path) == b"one\n"
+
+
+def test_what_another_service_left_is_sealed_while_this_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prevents that answers wait for ever in a log that services share: one that died may not come again."""
+    monkeypatch.setattr(prediction_log, "ABANDONED_SECONDS", 0.01)
+
+    async def live() -> None:
+        log = log_in(tmp_path)
+        async with log.lifespan(None):
+            log.append(b"mine\n")
+            (tmp_path / f"20260102T030405000006Z-0123456789abcdef-1{OPEN}").write_bytes(b"left\ntorn")
+            async with asyncio.timeout(10):
+                while not sealed(tmp_path):
+                    await asyncio.sleep(0.01)
+            assert content_of(tmp_path) == b"left\n", "and what is being written stays open"
+
+    asyncio.run(live())
+    assert content_of(tmp_path) == b"left\nmine\n"
