@@ -111,3 +111,10 @@ def test_a_test_that_is_named_exists(page: str) -> None:
         path, _, test = named.partition("::")
         file = path or file
         assert f"def {test}(" in (ROOT / "tests" / file.removeprefix("tests/")).read_text(), named
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if not page.startswith("docs/")])
+def test_a_link_of_a_page_outside_the_site_leads_somewhere(page: str) -> None:
+    """The site's own links are held by its build."""
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", (ROOT / page).read_text()):
+        assert ((ROOT / page).parent / target).exists(), target
