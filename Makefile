@@ -50,7 +50,7 @@ compose-up: ## Start the loop in containers (needs Docker); `docker compose down
 	deploy/compose-secrets $${MLOPS_SECRETS:-.secrets}
 	docker compose up --detach --wait
 
-check: $(INSTALLED) workflows manifests docs ## Format, lint, types, import contracts, workflows, manifests, documents
+check: $(INSTALLED) docs workflows manifests ## Format, lint, types, import contracts, documents, workflows, manifests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

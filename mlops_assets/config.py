@@ -97,6 +97,10 @@ class Settings(BaseSettings):
     """The prediction service."""
     service_key: SecretStr | None = None
     """API key of the prediction service with the scopes `read` and `predict`, where it asks for one."""
+    notify: SecretStr = SecretStr("")
+    """Who is told of what happens: URLs as Apprise has them, with a space or a comma between; nobody by default."""
+    notify_alarms: SecretStr = SecretStr("")
+    """Who is told of alarms and their end alone, as a pager."""
     reports_port: int = 8001
     """The pages of the drift reports."""
     mlflow_port: int = 5000
@@ -107,6 +111,8 @@ class Settings(BaseSettings):
     """Where a browser finds Dagster's pages."""
     reports_url: str = Field(default_factory=_on_port("reports_port"))
     """Where a browser finds Evidently's pages."""
+    runbooks_url: str = "docs/runbooks.md"
+    """Where whoever is told of something finds what to do."""
     watch_seconds: float = 19
     """How long a sensor's tick watches before it ends with nothing found.
 
@@ -177,6 +183,11 @@ class Settings(BaseSettings):
     def mlflow_uri(self) -> str:
         """MLflow's tracking store and registry."""
         return self.tracking_uri or f"sqlite:///{self.state / 'mlflow.db'}"
+
+    @property
+    def mlflow_database(self) -> str | None:
+        """The database behind it; None where a server has one and nothing says where."""
+        return self.mlflow_database_url or (None if self.mlflow_is_served_elsewhere else self.mlflow_uri)
 
     @property
     def mlflow_artifacts(self) -> Path | None:

@@ -42,10 +42,12 @@ ELSEWHERE = (
     Elsewhere(r"make test-integration", WORKFLOW, "make test-integration"),
     Elsewhere(r"make test-end-to-end", WORKFLOW, "make test-end-to-end"),
     Elsewhere(r"make check", RUN, "make check"),
-    # With Docker, by the steps of the smoke test.
-    Elsewhere(r"make compose-up|docker compose .*|mkdir -p inbox && cp .*", WORKFLOW, "make compose-smoke"),
-    # Never run on a cluster, as the page says; what they are about is looked up.
-    Elsewhere(r"kubectl .*|helm .*", "tests/unit/deploy/test_kubernetes.py::test_the_document_names_what_is_there"),
+    Elsewhere(r"make (compose-smoke|compose-up)|docker compose .*|mkdir -p inbox .*", WORKFLOW, "make compose-smoke"),
+    Elsewhere(r"make test-spark", WORKFLOW, "make test-spark"),
+    Elsewhere(r"make soak", ".github/workflows/weekly.yml", "make soak"),
+    Elsewhere(r"make (lock-check|sbom|licences|audit)", WORKFLOW, "make lock-check"),
+    # No cluster is at hand; that what they name is there is tested.
+    Elsewhere(r"(kubectl|helm) .*", "tests/unit/deploy/test_kubernetes.py::test_the_document_names_what_is_there"),
     # They take minutes to hours and make figures: run by hand. That they are there, with these options, is tested.
     Elsewhere(r"make bench-\w+( ARGS=.*)?", "tests/unit/docs/test_commands.py::test_a_benchmark_has_its_module"),
 )

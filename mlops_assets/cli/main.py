@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import SourceDown, SourceInvalid
+from mlops_assets.adapters.notifier import ReceiverInvalid
 from mlops_assets.adapters.prediction_log import LogUnreadable
 from mlops_assets.adapters.service_client import ServiceUnavailable
 from mlops_assets.adapters.window_records import RecordInvalid
@@ -74,6 +75,19 @@ def up(dataset: DatasetOption = None, source: SourceOption = None) -> None:
     from mlops_assets.cli.up import up
 
     up(settings_of(dataset, source), console())
+
+
+@app.command()
+def metrics(
+    host: Annotated[str, typer.Option(help="Address to listen on; the metrics name windows and addresses.")] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9400,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+) -> None:
+    """Serve the loop's metrics for Prometheus until Ctrl-C."""
+    from mlops_assets.cli.metrics import serve_metrics
+
+    serve_metrics(settings_of(dataset, source), console(), host=host, port=port)
 
 
 @app.command()
@@ -177,6 +191,26 @@ def score(
         raise typer.Exit(1)
 
 
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The archive to write, a compressed tar; outside the state folder.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file where it is there.")] = False,
+    dataset: DatasetOption = None,
+) -> None:
+    """Write all state of the loop into one file: databases, windows, models, releases, logs. It may run meanwhile."""
+    from mlops_assets.cli.backup import backup
+
+    backup(settings_of(dataset), file, console(), force=force)
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="An archive that `mlops backup` wrote.")]) -> None:
+    """Put a backup into an empty state folder and empty databases. Overwrites nothing."""
+    from mlops_assets.cli.restore import restore
+
+    restore(Settings(), file, console())
+
+
 @window_app.command("add")
 def window_add(
     path: Annotated[Path, typer.Argument(help="A Parquet or CSV file, or a folder with a file for each table.")],
@@ -276,6 +310,7 @@ def main() -> None:
         PeriodInvalid,
         LogUnfit,
         LogUnreadable,
+        ReceiverInvalid,
         ServiceUnavailable,
         SourceDown,
         SourceInvalid,
