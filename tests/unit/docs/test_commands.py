@@ -54,6 +54,8 @@ def test_make_is_run_elsewhere_always() -> None:
     """It would install, or run for minutes; the story has the environment already."""
     asked = [command for block in EVERY_BLOCK for command in block.commands if command.startswith("make ")]
     assert [command for command in asked if elsewhere(command) is None] == []
+    targets = {command.split()[1] for command in asked if not command.startswith("make bench-")}
+    assert targets <= set(commands.make_targets())
 
 
 def test_a_benchmark_has_its_module() -> None:
