@@ -54,6 +54,8 @@ def test_make_is_run_elsewhere_always() -> None:
     """It would install, or run for minutes; the story has the environment already."""
     asked = [command for block in EVERY_BLOCK for command in block.commands if command.startswith("make ")]
     assert [command for command in asked if elsewhere(command) is None] == []
+    targets = {command.split()[1] for command in asked if not command.startswith("make bench-")}
+    assert targets <= set(commands.make_targets())
 
 
 def test_a_benchmark_has_its_module() -> None:
@@ -111,3 +113,10 @@ def test_a_test_that_is_named_exists(page: str) -> None:
         path, _, test = named.partition("::")
         file = path or file
         assert f"def {test}(" in (ROOT / "tests" / file.removeprefix("tests/")).read_text(), named
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if not page.startswith("docs/")])
+def test_a_link_of_a_page_outside_the_site_leads_somewhere(page: str) -> None:
+    """The site's own links are held by its build."""
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", (ROOT / page).read_text()):
+        assert ((ROOT / page).parent / target).exists(), target
