@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-unit test-integration test-end-to-end soak compose-smoke compose-up check \
-  checks picture lock lock-check sbom licences audit workflows actionlint manifests clean bench-%
+  checks docs picture lock lock-check sbom licences audit workflows actionlint manifests clean bench-%
 
 ARGS ?=
 VENV := .venv
@@ -28,7 +28,8 @@ up: $(INSTALLED) ## Start Dagster, the service and MLflow's pages; Ctrl-C stops 
 	$(BIN)/mlops up $(ARGS)
 
 test: $(INSTALLED) ## Run all the tests
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/integration $(ARGS)
+	$(BIN)/pytest tests/end_to_end $(ARGS)
 
 test-unit: $(INSTALLED) ## Run the tests of the rules alone
 	$(BIN)/pytest tests/unit $(ARGS)
@@ -50,7 +51,7 @@ compose-up: ## Start the loop in containers (needs Docker); `docker compose down
 	deploy/compose-secrets $${MLOPS_SECRETS:-.secrets}
 	docker compose up --detach --wait
 
-check: $(INSTALLED) workflows manifests ## Format, lint, types, import contracts, workflows, manifests
+check: $(INSTALLED) docs workflows manifests ## Format, lint, types, import contracts, documents, workflows, manifests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -58,6 +59,9 @@ check: $(INSTALLED) workflows manifests ## Format, lint, types, import contracts
 
 checks: $(INSTALLED) ## Run the asset checks on small windows; fails when one fails
 	$(BIN)/mlops checks $(ARGS)
+
+docs: $(INSTALLED) ## Build the site of documents into site/, with the reference that is made from the code
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench-%: $(INSTALLED) ## Run benchmarks/NAME (bench-loop); JSON=FILE writes the figures too
 	$(BIN)/python -m benchmarks.$* $(if $(JSON),--json $(JSON)) $(ARGS)

@@ -90,18 +90,29 @@ class Settings(BaseSettings):
     log_period: Length = "day"
     """What a window of answered traffic is: each whole `day`, `week` (from Monday) or `month`, in UTC."""
     dagster_port: int = 3000
+    """Dagster's pages."""
     code_port: int = 4000
+    """The code location, which Dagster asks over gRPC."""
     service_port: int = 8000
+    """The prediction service."""
     service_key: SecretStr | None = None
     """API key of the prediction service with the scopes `read` and `predict`, where it asks for one."""
+    notify: SecretStr = SecretStr("")
+    """Who is told of what happens: URLs as Apprise has them, with a space or a comma between; nobody by default."""
+    notify_alarms: SecretStr = SecretStr("")
+    """Who is told of alarms and their end alone, as a pager."""
     reports_port: int = 8001
+    """The pages of the drift reports."""
     mlflow_port: int = 5000
+    """MLflow's pages, where `MLFLOW_TRACKING_URI` names no server."""
     service_url: str = Field(default_factory=_on_port("service_port"))
     """Where the loop finds the prediction service."""
     dagster_url: str = Field(default_factory=_on_port("dagster_port"))
     """Where a browser finds Dagster's pages."""
     reports_url: str = Field(default_factory=_on_port("reports_port"))
     """Where a browser finds Evidently's pages."""
+    runbooks_url: str = "docs/runbooks.md"
+    """Where whoever is told of something finds what to do."""
     watch_seconds: float = 19
     """How long a sensor's tick watches before it ends with nothing found.
 

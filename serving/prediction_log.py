@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, time
 
 from serving.log_segments import stem_of
 from serving.repeated import repeated
+from serving.schemas import LogState
 from serving.segment import Segment, seal_abandoned
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class PredictionLog:
         self._unsealed: list[Segment] = []
         """Those that are full and could not be sealed; they are tried again."""
         self._synced_at = monotonic()
+        self._unsynced_since: float | None = None
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
@@ -104,9 +106,19 @@ class PredictionLog:
             self._segment = None
         self._seal_what_waits()
 
+    def state(self) -> LogState:
+        """How it does, as of the last look."""
+        oldest = [at for segment in self._written() if (at := segment.oldest_at) is not None]
+        return LogState(
+            can_record=self.failure is None,
+            unsynced_since=_rfc3339(self._unsynced_since),
+            unsealed_since=_rfc3339(min(oldest, default=None)),
+        )
+
     def look(self) -> None:
         """Syncs and seals what is due, and tries again what failed; never raises."""
         try:
+            self._note_what_is_unsynced()
             if self.failure is not None:
                 self._probe()
             segment = self._segment
@@ -129,6 +141,16 @@ class PredictionLog:
             seal_abandoned(self._folder)
         except Exception:
             logger.exception("the prediction log in %s", self._folder)
+
+    def _written(self) -> list[Segment]:
+        return [*self._unsealed, *([] if self._segment is None else [self._segment])]
+
+    def _note_what_is_unsynced(self) -> None:
+        """At a look, which is as near as anybody wants to know it, for a row should not pay for it."""
+        if all(segment.is_synced for segment in self._written()):
+            self._unsynced_since = None
+        elif self._unsynced_since is None:
+            self._unsynced_since = time()
 
     def _seal_what_waits(self) -> None:
         with self._lock:
@@ -167,3 +189,7 @@ class PredictionLog:
             self._open().probe()
             self.failure = None
             logger.info("the prediction log can be written again")
+
+
+def _rfc3339(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

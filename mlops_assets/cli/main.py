@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import SourceDown, SourceInvalid
+from mlops_assets.adapters.notifier import ReceiverInvalid
 from mlops_assets.adapters.prediction_log import LogUnreadable
 from mlops_assets.adapters.service_client import ServiceUnavailable
 from mlops_assets.adapters.window_records import RecordInvalid
@@ -74,6 +75,19 @@ def up(dataset: DatasetOption = None, source: SourceOption = None) -> None:
     from mlops_assets.cli.up import up
 
     up(settings_of(dataset, source), console())
+
+
+@app.command()
+def metrics(
+    host: Annotated[str, typer.Option(help="Address to listen on; the metrics name windows and addresses.")] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9400,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+) -> None:
+    """Serve the loop's metrics for Prometheus until Ctrl-C."""
+    from mlops_assets.cli.metrics import serve_metrics
+
+    serve_metrics(settings_of(dataset, source), console(), host=host, port=port)
 
 
 @app.command()
@@ -296,6 +310,7 @@ def main() -> None:
         PeriodInvalid,
         LogUnfit,
         LogUnreadable,
+        ReceiverInvalid,
         ServiceUnavailable,
         SourceDown,
         SourceInvalid,

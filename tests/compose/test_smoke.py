@@ -32,7 +32,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         compose.build()
         compose.up()
         is_up = True
-        list(write_windows(compose.inbox, ("2013-01", "2013-04", "2013-07")))
+        list(write_windows(compose.inbox, ("2013-01", "2013-07", "2013-10")))
         yield compose
     finally:
         if request.session.testsfailed or not is_up:
@@ -79,13 +79,13 @@ def test_the_first_window_is_trained_on_and_served_by_both_workers(stack: Compos
 def test_a_window_that_drifted_is_promoted_and_swapped_in_under_requests(stack: Compose) -> None:
     """No request fails meanwhile, and none is answered by half a swap."""
     with requests(stack) as load:
-        stack.mlops("window", "add", "/inbox/2013-04.parquet")
+        stack.mlops("window", "add", "/inbox/2013-07.parquet")
         until(lambda: stack.model()["model_version"] == 2, seconds=TRAIN_SECONDS, what="version 2 is served")
         until(lambda: load.answers[-1].headers["x-model-version"] == "2", seconds=20, what="clients get version 2")
     assert load.failures == []
     assert load.statuses.keys() == {200}
     assert {answer.headers["x-model-version"] for answer in load.answers} == {"1", "2"}
-    (window,) = [each for each in stack.status()["windows"] if each["window"] == "2013-04"]
+    (window,) = [each for each in stack.status()["windows"] if each["window"] == "2013-07"]
     assert window["drift_share"] > 0.1
     assert window["verdict"] == "promoted"
 
@@ -117,7 +117,7 @@ def test_a_container_that_is_killed_comes_back_and_nothing_is_lost(stack: Compos
 
 def test_a_training_whose_container_is_killed_is_done_again(stack: Compose) -> None:
     """The code location's container has the runs in it: what it was at is begun anew by itself."""
-    stack.mlops("window", "add", "/inbox/2013-07.parquet")
+    stack.mlops("window", "add", "/inbox/2013-10.parquet")
     until(
         lambda: any(each["running"] == "training_job" for each in stack.status()["windows"]),
         seconds=TRAIN_SECONDS,
@@ -125,19 +125,30 @@ def test_a_training_whose_container_is_killed_is_done_again(stack: Compose) -> N
     )
     stack.kill("code")
     until(
-        lambda: verdict(stack, "2013-07") in ("promoted", "refused", "undecided"), seconds=TRAIN_SECONDS, what="verdict"
+        lambda: verdict(stack, "2013-10") in ("promoted", "refused", "undecided"), seconds=TRAIN_SECONDS, what="verdict"
     )
     versions = [each["window"] for each in stack.status()["candidates"]]
-    assert "2013-07" in versions
+    assert "2013-10" in versions
 
 
 def test_pages_answer(stack: Compose) -> None:
     """What a person opens: lineage, registered models, drift reports."""
     assert httpx.get(f"http://127.0.0.1:{stack.ports['dagster']}/asset-groups", follow_redirects=True).is_success
     assert httpx.get(f"http://127.0.0.1:{stack.ports['mlflow']}/").is_success
-    assert "drift-2013-04.html" in httpx.get(f"http://127.0.0.1:{stack.ports['reports']}/").text
+    assert "drift-2013-07.html" in httpx.get(f"http://127.0.0.1:{stack.ports['reports']}/").text
     foreign = httpx.get(f"http://127.0.0.1:{stack.ports['mlflow']}/version", headers={"Host": "evil.example"})
     assert foreign.status_code == 403
+
+
+def test_the_loops_metrics_can_be_scraped(stack: Compose) -> None:
+    """By the name and port that prometheus.yml has."""
+    stack.run("--profile", "monitoring", "up", "--detach", "--wait", "exporter", seconds=200)
+    read = (
+        "from urllib.request import urlopen; print(urlopen('http://exporter:9400/metrics', timeout=30).read().decode())"
+    )
+    said = stack.run("exec", "-T", "code", "python", "-c", read)
+    assert "mlops_ledger_epoch" in said
+    stack.run("--profile", "monitoring", "rm", "--stop", "--force", "exporter")
 
 
 def test_a_backup_is_restored_into_empty_volumes(stack: Compose) -> None:
