@@ -166,6 +166,7 @@ def rows_of(settings: Settings) -> list[str]:
         return list(connection.sql(f"SELECT id FROM read_parquet('{files}')").df()["id"])  # noqa: S608
 
 
+@pytest.mark.timeout(600)
 def test_a_lost_loop_is_restored_elsewhere_and_goes_on(tmp_path: Path, contract: Path, empty_mlflow: Path) -> None:
     lost, file = embedded(tmp_path / "home", contract, empty_mlflow), tmp_path / "b.tar"
     with kept_loop(lost) as loop:
