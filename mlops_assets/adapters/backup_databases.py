@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Literal
@@ -53,20 +53,27 @@ def name_of(url: str) -> str:
     return sqlite_file(url).name if kind_of(url) == "sqlite" else str(make_url(url).database)
 
 
-def copy_sqlite(files: Sequence[Path], copies: Sequence[Path]) -> None:
+def copy_sqlite(
+    files: Sequence[Path], copies: Sequence[Path], *, while_held: Callable[[], object] = lambda: None
+) -> None:
     """Copies SQLite databases as they are at one moment, while others write.
+
+    Args:
+        files: The databases.
+        copies: Where to, for each.
+        while_held: Called at that moment, while nobody can write to any of them; writers of Dagster wait for 30 s.
 
     Raises:
         BackupFailed: no such moment came within a minute.
     """
-    with _one_moment(files) as readers:
+    with _one_moment(files, while_held) as readers:
         for reader, copy in zip(readers, copies, strict=True):
             with closing(sqlite3.connect(copy)) as target:
                 reader.backup(target)
 
 
 @contextmanager
-def _one_moment(files: Sequence[Path]) -> Iterator[list[sqlite3.Connection]]:
+def _one_moment(files: Sequence[Path], while_held: Callable[[], object]) -> Iterator[list[sqlite3.Connection]]:
     """Readers that all began while nobody was writing to any of them."""
     with ExitStack() as stack:
         readers = [stack.enter_context(closing(_connection(file))) for file in files]
@@ -78,6 +85,7 @@ def _one_moment(files: Sequence[Path]) -> Iterator[list[sqlite3.Connection]]:
                     for reader in readers:
                         reader.execute("BEGIN")
                         reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                    while_held()
                     break
                 except sqlite3.DatabaseError as error:
                     if attempt == LOCK_ATTEMPTS - 1 or not isinstance(error, sqlite3.OperationalError):

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from mlops_assets.adapters.backup_archive import Archive, new_archive
+from mlops_assets.adapters.backup_dagster import copy_dagster
 from mlops_assets.adapters.backup_databases import (
     artifact_folders,
     copy_sqlite,
@@ -46,8 +47,6 @@ from mlops_assets.domain.backup import (
     Manifest,
 )
 
-DAGSTER_FILES = ("dagster/schedules/schedules.db", "dagster/history/runs.db", "dagster/history/runs/index.db")
-"""Dagster's SQLite databases but for the runs' own: a sensor's cursor in one is a number of an event in another."""
 MLARTIFACTS = "mlartifacts"
 """Where a server that hands artifacts on keeps them, in the state folder as a backup finds it."""
 
@@ -145,16 +144,14 @@ class _Writing:
         return DatabaseCopy(kind=kind, name=name_of(url))
 
     def add_dagster_files(self) -> list[Path]:
-        """Those that a sensor's cursor binds together, as they are at one moment."""
-        files = [file for name in DAGSTER_FILES if (file := self.settings.state / name).exists()]
-        copies = [self.staging / file.name for file in files]
-        copy_sqlite(files, copies)
-        for file, copy in zip(files, copies, strict=True):
+        """Dagster's SQLite databases, but for those of finished runs; says which."""
+        copies = copy_dagster(self.settings.state / "dagster", self.staging)
+        for file, copy in copies.items():
             with copy.open("rb") as opened:
                 name = f"{STATE}/{file.relative_to(self.settings.state)}"
                 self.archive.add(name, opened, file.stat(), size=copy.stat().st_size)
             copy.unlink()
-        return files
+        return list(copies)
 
     @contextmanager
     def copied(self, file: Path) -> Iterator[IO[bytes]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from mlops_assets.adapters.backup_dagster import FILES
 from mlops_assets.adapters.ledger import Ledger, Request
-from mlops_assets.cli.backup import DAGSTER_FILES
 from mlops_assets.cli.state import leave_mark
 from mlops_assets.config import Settings
 from serving.release import Pointer
@@ -26,9 +26,9 @@ def small_state(settings: Settings) -> Settings:
     """Fills a state folder: databases, a window, a release that is production, half a release, and a lock."""
     state = settings.state
     leave_mark(settings)
-    for name in DAGSTER_FILES:
-        write(state / name).unlink()
-        with closing(sqlite3.connect(state / name)) as connection:
+    for name in FILES:
+        database = write(state / "dagster" / name)
+        with closing(sqlite3.connect(database)) as connection:
             connection.execute("CREATE TABLE events (id INTEGER)")
     with closing(sqlite3.connect(state / "mlflow.db")) as connection:
         connection.execute("CREATE TABLE runs (artifact_uri TEXT)")
