@@ -21,6 +21,15 @@ STANDIN_ENTRY = "/usr/local/bin/entry.sh"
 """What a stand-in of PostgreSQL's image starts with; it takes the password by another variable than the real one."""
 
 
+PORTS = {
+    "dagster": "MLOPS_DAGSTER_PORT",
+    "mlflow": "MLOPS_MLFLOW_PORT",
+    "reports": "MLOPS_REPORTS_PORT",
+    "service": "MLOPS_SERVICE_PORT",
+}
+"""Published ports, and the settings that name them."""
+
+
 @dataclass
 class Compose:
     """One project of Compose. All that it makes is gone after `remove`."""
@@ -161,15 +170,6 @@ class Compose:
         if check and done.returncode:
             raise AssertionError(f"docker {' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-4000:]}")
         return done.stdout
-
-
-PORTS = {
-    "dagster": "MLOPS_DAGSTER_PORT",
-    "mlflow": "MLOPS_MLFLOW_PORT",
-    "reports": "MLOPS_REPORTS_PORT",
-    "service": "MLOPS_SERVICE_PORT",
-}
-"""Published ports, and the settings that name them."""
 
 
 def until(holds: Callable[[], object], *, seconds: float, what: str) -> float:
