@@ -18,9 +18,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from mlops_assets.adapters.batch_scoring import PROBABILITY, REASON, Scored, score_file
+from mlops_assets.adapters.batch_scoring import score_file
 from mlops_assets.adapters.landing.landed_window import FORMATS
 from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.adapters.scored_rows import PROBABILITY, REASON, Scored
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
