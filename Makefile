@@ -2,12 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-unit test-integration test-end-to-end soak check checks picture lock clean bench-%
+.PHONY: help setup setup-spark demo up test test-unit test-integration test-end-to-end test-spark soak check checks picture lock clean bench-%
 
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SPARK_VENV := .venv-spark
+SPARK_INSTALLED := $(SPARK_VENV)/.installed
 
 help: ## List the commands
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -15,6 +17,12 @@ help: ## List the commands
 setup: $(INSTALLED) ## Install everything into .venv, from the hash-pinned lock
 $(INSTALLED): requirements.lock pyproject.toml deploy/install
 	deploy/install $(VENV)
+	touch $@
+
+setup-spark: $(SPARK_INSTALLED) ## Install the loop with Spark into .venv-spark, and Java 17 where there is none
+$(SPARK_INSTALLED): deploy/spark.lock pyproject.toml deploy/install deploy/install-java
+	deploy/install-java
+	deploy/install $(SPARK_VENV) deploy/spark.lock
 	touch $@
 
 demo: $(INSTALLED) ## Replay a year of flights through the whole loop (ARGS="--windows 4 --exit", --fresh)
@@ -35,6 +43,9 @@ test-integration: $(INSTALLED) ## Run the graph in process on small windows
 test-end-to-end: $(INSTALLED) ## Run the real servers on loopback
 	$(BIN)/pytest tests/end_to_end $(ARGS)
 
+test-spark: $(SPARK_INSTALLED) ## Run the tests that hold Spark to DuckDB's answers, in .venv-spark
+	$(SPARK_VENV)/bin/pytest tests/spark $(ARGS)
+
 soak: $(INSTALLED) ## Run the long forms of the tests of load and faults (half an hour)
 	$(BIN)/pytest -m soak $(ARGS)
 
@@ -46,6 +57,9 @@ check: $(INSTALLED) ## Format, lint, types, import contracts
 
 checks: $(INSTALLED) ## Run the asset checks on small windows; fails when one fails
 	$(BIN)/mlops checks $(ARGS)
+
+bench-engines: $(SPARK_INSTALLED) ## Run benchmarks/engines, which needs Spark beside DuckDB; JSON=FILE as below
+	$(SPARK_VENV)/bin/python -m benchmarks.engines $(if $(JSON),--json $(JSON)) $(ARGS)
 
 bench-%: $(INSTALLED) ## Run benchmarks/NAME (bench-loop); JSON=FILE writes the figures too
 	$(BIN)/python -m benchmarks.$* $(if $(JSON),--json $(JSON)) $(ARGS)
@@ -60,7 +74,7 @@ lock: ## Pin the newest versions that fit, with hashes (needs uv)
 	$(COMPILE) --extra serving --extra graph --extra dev -o requirements.lock
 	$(COMPILE) --extra serving --constraint requirements.lock -o deploy/serving.lock
 	$(COMPILE) --extra graph --constraint requirements.lock -o deploy/graph.lock
-	$(COMPILE) --extra graph --extra spark --constraint requirements.lock -o deploy/spark.lock
+	$(COMPILE) --extra graph --extra spark --extra spark-test --constraint requirements.lock -o deploy/spark.lock
 
 clean: ## Remove the environment (the state in .mlops stays)
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(SPARK_VENV)

@@ -112,7 +112,7 @@ class DuckdbRows:
 
         for function in functions_in(rows):
             self._connection.execute(f"CREATE OR REPLACE MACRO {function.name}(x) AS {function.sql}")
-        return str(DuckDBCompiler().to_sqlglot(rows).sql(dialect="duckdb"))
+        return str(DuckDBCompiler().to_sqlglot(rows).sql(dialect="duckdb", copy=False))
 
 
 def data_type(kind: str) -> "dt.DataType":

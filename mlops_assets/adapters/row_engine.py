@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 
+class EngineMissing(Exception):
+    """The engine that is asked for cannot run here; the message says what to install."""
+
+
 class RowEngine(Protocol):
     """Runs expressions over tables of any size."""
 

@@ -5,16 +5,15 @@ Here belongs the choice. What an engine must be able to do belongs to `row_engin
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from mlops_assets.adapters.duckdb_rows import DuckdbRows
+from mlops_assets.config import EngineName, Settings
 
 if TYPE_CHECKING:
     from mlops_assets.adapters.spark_rows import SparkRows
-
-EngineName = Literal["duckdb", "spark"]
 
 
 @dataclass(frozen=True)
@@ -51,3 +50,8 @@ class Engines:
         from mlops_assets.adapters.spark_session import spark_session
 
         return SparkRows(spark_session(self.spark_master), connection, folder)
+
+
+def engines_of(settings: Settings) -> Engines:
+    """What the settings choose."""
+    return Engines(settings.engine, settings.spark_master)

@@ -12,7 +12,7 @@ from mlops_assets.adapters.row_engine import RowEngine
 from mlops_assets.adapters.window_tables import Reading
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.row_reading import feature_value, label_of, several, text_of, time_value, truth_texts, unread
-from mlops_assets.domain.row_rules import LINE_UNREADABLE, RowRule, is_broken, reasons, row_rules
+from mlops_assets.domain.row_rules import LINE_UNREADABLE, is_broken, reasons, row_rules
 from mlops_assets.domain.windows import SPLIT_COLUMN, VALIDATION, WindowCounts, WindowUnfit, split_side
 
 if TYPE_CHECKING:
@@ -42,9 +42,11 @@ def write_rows(
     with engine.reading_from(of):
         read = engine.named("read", read_rows(landed, dataset, text=reading.text, raw=reading.types))
         twice = engine.kept("twice", repeated(engine.suspects(read, "_id"), "_id"))
-    judged = engine.named("judged", read.mutate(_is_duplicate=read["_id"].isin(twice["_id"])))
-    clean_count = engine.write(clean_rows(judged, dataset, rules), clean, of=of)
-    quarantined_count = engine.write(quarantined_rows(judged, rules, lines, raw=reading.types), quarantined, of=of)
+    marked = engine.named("marked", read.mutate(_is_duplicate=read["_id"].isin(twice["_id"])))
+    # Both verdicts under one name: an expression takes as long to be put into words as a small window to be read.
+    judged = engine.named("judged", marked.mutate(_is_broken=is_broken(marked, rules), _reasons=reasons(marked, rules)))
+    clean_count = engine.write(clean_rows(judged, dataset), clean, of=of)
+    quarantined_count = engine.write(quarantined_rows(judged, lines, raw=reading.types), quarantined, of=of)
     ((landed_count,),) = engine.answers(landed.aggregate(rows=landed.count()))
     line_count = engine.answers(lines.aggregate(rows=lines.count()))[0][0] if lines is not None else 0
     kept, set_aside = engine.parquet(clean), engine.parquet(quarantined)
@@ -116,7 +118,7 @@ def repeated(rows: "ir.Table", column: str) -> "ir.Table":
     return values.group_by(column).having(values.count() > 1).aggregate()
 
 
-def clean_rows(judged: "ir.Table", dataset: Dataset, rules: list[RowRule]) -> "ir.Table":
+def clean_rows(judged: "ir.Table", dataset: Dataset) -> "ir.Table":
     """The rows that hold the contract, as they are stored."""
     _, yes = truth_texts(dataset)
     columns: dict[str, ir.Value] = {dataset.row_id: judged["_id"], dataset.split_by: judged["_key"]}
@@ -127,18 +129,16 @@ def clean_rows(judged: "ir.Table", dataset: Dataset, rules: list[RowRule]) -> "i
         for name, feature in dataset.features.items()
     }
     columns[SPLIT_COLUMN] = split_side(judged["_key"])
-    return judged.filter(~is_broken(judged, rules)).select(*_named(columns))
+    return judged.filter(~judged["_is_broken"]).select(*_named(columns))
 
 
-def quarantined_rows(
-    judged: "ir.Table", rules: list[RowRule], lines: "ir.Table | None", *, raw: Collection[str]
-) -> "ir.Table":
+def quarantined_rows(judged: "ir.Table", lines: "ir.Table | None", *, raw: Collection[str]) -> "ir.Table":
     """The other rows as they landed, and lines that are no rows, with the reasons."""
     import ibis
 
     landed = {column: judged[_raw(column)] for column in raw}
-    columns = {**landed, REASONS: reasons(judged, rules), LINE_NUMBER: ibis.null("int64"), LINE: ibis.null("string")}
-    broken = judged.filter(is_broken(judged, rules)).select(*_named(columns))
+    columns = {**landed, REASONS: judged[REASONS], LINE_NUMBER: ibis.null("int64"), LINE: ibis.null("string")}
+    broken = judged.filter(judged["_is_broken"]).select(*_named(columns))
     if lines is None:
         return broken
     why = ibis.array([ibis.literal(LINE_UNREADABLE.reason)])
