@@ -12,6 +12,9 @@ from multiprocessing import forkserver
 from dagster._cli import cli
 from dagster._grpc import server
 
+from mlops_assets.adapters.notifier import ReceiverInvalid, receivers
+from mlops_assets.config import Settings
+
 PRELOADED = ["mlops_assets.preloaded"]
 
 
@@ -29,7 +32,11 @@ class _WarmContext:
 
 
 def main() -> None:
-    """Runs `dagster api grpc` with the arguments given."""
+    """Runs `dagster api grpc` with the arguments given; refuses to, where a receiver of notifications is none."""
+    try:
+        receivers(Settings())
+    except ReceiverInvalid as error:
+        sys.exit(f"mlops: {error}")
     # A forked process is safe where nothing started threads before, which macOS's own libraries do.
     if sys.platform == "linux":
         setattr(server, "multiprocessing", _WarmContext)  # noqa: B010 -- an internal of Dagster

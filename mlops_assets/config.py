@@ -1,22 +1,32 @@
 """Settings: where the loop keeps its state, which dataset it runs, and the addresses of its servers.
 
 All come from the environment (`MLOPS_HOME`, `MLOPS_DATASET`, ...); the thresholds of the rules stand in the dataset's
-contract instead.
+contract instead. Where nothing is set, all state is in one folder and all servers on loopback; databases and servers
+elsewhere take their places by settings alone.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops_assets.datasets.contract import FLIGHTS
-from mlops_assets.domain.location import absolute_location, masked
+from mlops_assets.domain.location import absolute_location, holds_secret, masked
 from mlops_assets.domain.log_period import Length
 
 LOOPBACK = "127.0.0.1"
 EngineName = Literal["duckdb", "spark"]
+
+
+def _beside_the_rest(given: dict[str, Any]) -> str:
+    return f"sqlite:///{given['home'].absolute() / 'ledger.db'}"
+
+
+def _on_port(name: str) -> Callable[[dict[str, Any]], str]:
+    return lambda given: f"http://{LOOPBACK}:{given[name]}"
 
 
 class Settings(BaseSettings):
@@ -24,6 +34,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="MLOPS_",
+        env_ignore_empty=True,  # as compose files give what is not set
         frozen=True,
         extra="ignore",
         hide_input_in_errors=True,  # a URL may hold a password
@@ -63,17 +74,51 @@ class Settings(BaseSettings):
 
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     """MLflow server; a SQLite database under `home` where none is given."""
+    ledger_url: str = Field(default_factory=_beside_the_rest)
+    """The ledger's database, as `postgresql://user@host/database`; SQLite under `home` where none is given."""
+    dagster_database_url: str | None = None
+    """Dagster's own storage, likewise."""
+    mlflow_database_url: str | None = Field(default=None, validation_alias="MLFLOW_BACKEND_STORE_URI")
+    """The database of the MLflow server, where `mlops migrate` and `mlops backup` are to see to it."""
+
+    @field_validator("ledger_url", "dagster_database_url", "mlflow_database_url")
+    @classmethod
+    def _holds_no_password(cls, url: str | None) -> str | None:
+        """Dagster shows what a resource is configured with."""
+        if url and holds_secret(url):
+            raise ValueError("holds a password: PostgreSQL takes it from PGPASSWORD or PGPASSFILE")
+        if url and not url.startswith(("postgresql://", "sqlite:///")):
+            raise ValueError("is a URL such as postgresql://user@host/database")
+        return url
+
     log_keep_days: PositiveFloat | None = None
     """Gathered answers and labels that are older than this are removed; all are kept where no number is given."""
     log_period: Length = "day"
     """What a window of answered traffic is: each whole `day`, `week` (from Monday) or `month`, in UTC."""
     dagster_port: int = 3000
+    """Dagster's pages."""
     code_port: int = 4000
+    """The code location, which Dagster asks over gRPC."""
     service_port: int = 8000
+    """The prediction service."""
     service_key: SecretStr | None = None
     """API key of the prediction service with the scopes `read` and `predict`, where it asks for one."""
+    notify: SecretStr = SecretStr("")
+    """Who is told of what happens: URLs as Apprise has them, with a space or a comma between; nobody by default."""
+    notify_alarms: SecretStr = SecretStr("")
+    """Who is told of alarms and their end alone, as a pager."""
     reports_port: int = 8001
+    """The pages of the drift reports."""
     mlflow_port: int = 5000
+    """MLflow's pages, where `MLFLOW_TRACKING_URI` names no server."""
+    service_url: str = Field(default_factory=_on_port("service_port"))
+    """Where the loop finds the prediction service."""
+    dagster_url: str = Field(default_factory=_on_port("dagster_port"))
+    """Where a browser finds Dagster's pages."""
+    reports_url: str = Field(default_factory=_on_port("reports_port"))
+    """Where a browser finds Evidently's pages."""
+    runbooks_url: str = "docs/runbooks.md"
+    """Where whoever is told of something finds what to do."""
     watch_seconds: float = 19
     """How long a sensor's tick watches before it ends with nothing found.
 
@@ -141,29 +186,19 @@ class Settings(BaseSettings):
         return self.state / "prediction_log"
 
     @property
-    def ledger_url(self) -> str:
-        """The ledger's database."""
-        return f"sqlite:///{self.state / 'ledger.db'}"
-
-    @property
     def mlflow_uri(self) -> str:
         """MLflow's tracking store and registry."""
         return self.tracking_uri or f"sqlite:///{self.state / 'mlflow.db'}"
 
     @property
+    def mlflow_database(self) -> str | None:
+        """The database behind it; None where a server has one and nothing says where."""
+        return self.mlflow_database_url or (None if self.mlflow_is_served_elsewhere else self.mlflow_uri)
+
+    @property
     def mlflow_artifacts(self) -> Path | None:
         """Where artifacts go where MLflow is a database; a server decides for itself."""
         return None if self.tracking_uri else self.state / "mlartifacts"
-
-    @property
-    def service_url(self) -> str:
-        """The prediction service."""
-        return f"http://{LOOPBACK}:{self.service_port}"
-
-    @property
-    def dagster_url(self) -> str:
-        """Dagster's pages."""
-        return f"http://{LOOPBACK}:{self.dagster_port}"
 
     @property
     def mlflow_is_served_elsewhere(self) -> bool:
@@ -176,8 +211,3 @@ class Settings(BaseSettings):
         if self.mlflow_is_served_elsewhere:
             return self.mlflow_uri
         return f"http://{LOOPBACK}:{self.mlflow_port}"
-
-    @property
-    def reports_url(self) -> str:
-        """Evidently's pages, served."""
-        return f"http://{LOOPBACK}:{self.reports_port}"

@@ -31,6 +31,7 @@ from mlops_assets.schedules.drift import drift_schedule
 from mlops_assets.schedules.prediction_window import prediction_window_schedule
 from mlops_assets.sensors.approval import approval_sensor
 from mlops_assets.sensors.drift import drift_sensor
+from mlops_assets.sensors.notification import notification_sensor
 from mlops_assets.sensors.prediction_log import prediction_log_sensor
 from mlops_assets.sensors.production import production_sensor
 from mlops_assets.sensors.service import service_sensor
@@ -69,6 +70,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             production_sensor(settings),
             service_sensor(settings),
             prediction_log_sensor(settings),
+            notification_sensor(settings),
         ],
         schedules=[drift_schedule(settings), prediction_window_schedule(settings)],
         resources=resources(settings),

@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> Door:
         segment_bytes=settings.log_segment_bytes,
     )
     answering = Answering(settings, metrics, log)
-    workers = Workers(settings, serving, log.writer)
+    workers = Workers(settings, serving, log.writer, log.state)
     features = feature_source(settings)
     watcher = Watcher(settings, serving, features, metrics)
     mlflow = [invocations, ping, version]

@@ -106,6 +106,14 @@ class Door:
         finally:
             self.active -= 1
 
+    def refusal(self, size: int, path: bytes) -> errors.ServiceProblem | None:
+        """What is to be answered to a request before its body arrives; None where it may come in."""
+        if not self.is_full(size):
+            return None
+        route = path.decode("latin-1")
+        self.metrics.count_answer(route if route in self.direct else None, 503)
+        return errors.full()
+
     def _demand_name(self, headers: Mapping[bytes, bytes]) -> None:
         """A page of another site that is given this address by its name server must not read answers."""
         allowed = self.settings.allowed_hosts

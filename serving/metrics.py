@@ -4,13 +4,17 @@ Labels are bounded: route templates and statuses, never what a client sent.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from serving.release import POINTER, ReleaseInvalid, read_pointer
 from serving.schemas import WorkerStatus
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
@@ -69,22 +73,67 @@ class Metrics:
         """Counts a release that is served from now on."""
         self._swaps.inc()
 
-    def exposition(self, workers: Sequence[WorkerStatus]) -> bytes:
-        """All series in Prometheus' text format: counted over the workers, and what each of them serves."""
+    def exposition(self, workers: Sequence[WorkerStatus], releases: Path, *, expected_workers: int) -> bytes:
+        """All series in Prometheus' text format: counted over the workers, and how each of them does.
+
+        Args:
+            workers: Those that live.
+            releases: The folder with the pointer.
+            expected_workers: How many should live.
+        """
         counted = self.registry
         if folder := os.environ.get(SHARED):
             counted = CollectorRegistry()
             MultiProcessCollector(counted, folder)  # type: ignore[no-untyped-call]
-        # Not a `Gauge`: where counters are shared, that one would be kept beside them, and come out twice.
-        version = GaugeMetricFamily("serving_model_version", "Served model version, 0 while none.", labels=["pid"])
-        epoch = GaugeMetricFamily("serving_epoch", "Epoch of the served promotion, 0 while none.", labels=["pid"])
-        for worker in workers:
-            version.add_metric([str(worker.pid)], worker.model_version or 0)
-            epoch.add_metric([str(worker.pid)], worker.epoch or 0)
         served = CollectorRegistry()
-        served.register(_Collected(version, epoch))
+        served.register(_Collected(*_of_workers(workers), *_of_release(releases, expected_workers)))
         return generate_latest(counted) + generate_latest(served)
 
     def count_refusal(self) -> None:
         """Counts a release that is not served."""
         self._refused.inc()
+
+
+# None of these is a `Gauge`: where counters are shared, that one would be kept beside them, and come out twice.
+
+
+def _of_workers(workers: Sequence[WorkerStatus]) -> list[Metric]:
+    now = datetime.now(UTC)
+    read: dict[tuple[str, str], Callable[[WorkerStatus], float]] = {
+        ("serving_model_version", "Served model version, 0 while none."): lambda worker: worker.model_version or 0,
+        ("serving_epoch", "Epoch of the served promotion, 0 while none."): lambda worker: worker.epoch or 0,
+        ("serving_refuses", "1 where the released bundle is refused."): lambda worker: worker.refused is not None,
+        ("serving_log_failing", "1 where no answer can be recorded."): lambda worker: not worker.log.can_record,
+        (
+            "serving_log_unsynced_seconds",
+            "Age of the oldest record that is not forced to the disk, 0 while none.",
+        ): lambda worker: _age(worker.log.unsynced_since, now),
+        (
+            "serving_log_unsealed_seconds",
+            "Age of the oldest record that is in no sealed segment, 0 while none.",
+        ): lambda worker: _age(worker.log.unsealed_since, now),
+    }
+    families: list[Metric] = []
+    for (name, what), value in read.items():
+        family = GaugeMetricFamily(name, what, labels=["pid"])
+        for worker in workers:
+            family.add_metric([str(worker.pid)], float(value(worker)))
+        families.append(family)
+    return families
+
+
+def _of_release(releases: Path, expected_workers: int) -> list[Metric]:
+    """What should be served; names alone where the pointer cannot be read, or there is none."""
+    expected = GaugeMetricFamily("serving_expected_workers", "Workers that there should be.", value=expected_workers)
+    epoch = GaugeMetricFamily("serving_pointer_epoch", "Released epoch, 0 while none.")
+    replaced = GaugeMetricFamily("serving_pointer_timestamp_seconds", "When the pointer was replaced last.")
+    with suppress(ReleaseInvalid, OSError):
+        pointer = read_pointer(releases)
+        epoch.add_metric([], pointer.epoch if pointer else 0)
+        if pointer is not None:
+            replaced.add_metric([], (releases / POINTER).stat().st_mtime)
+    return [expected, epoch, replaced]
+
+
+def _age(since: str | None, now: datetime) -> float:
+    return max((now - datetime.fromisoformat(since)).total_seconds(), 0.0) if since else 0.0

@@ -12,15 +12,18 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, time
 
 from serving.log_segments import stem_of
 from serving.repeated import repeated
+from serving.schemas import LogState
 from serving.segment import Segment, seal_abandoned
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1
+ABANDONED_SECONDS = 60
+"""How often segments are looked for whose writer is gone: of several services on one log, one may not come again."""
 
 
 class CannotRecord(Exception):
@@ -45,14 +48,18 @@ class PredictionLog:
         self._unsealed: list[Segment] = []
         """Those that are full and could not be sealed; they are tried again."""
         self._synced_at = monotonic()
+        self._unsynced_since: float | None = None
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """Seals what writers left that are gone; then syncs and seals in time, and at the end."""
-        await asyncio.to_thread(seal_abandoned, self._folder)
+        """Seals what writers left that are gone; syncs and seals its own in time, and at the end."""
+        await asyncio.to_thread(self.look_for_abandoned)
         await asyncio.to_thread(self._begin)
         try:
-            async with repeated(self.look, seconds=TICK_SECONDS):
+            async with (
+                repeated(self.look, seconds=TICK_SECONDS),
+                repeated(self.look_for_abandoned, seconds=ABANDONED_SECONDS),
+            ):
                 yield
         finally:
             await asyncio.to_thread(self.seal)
@@ -99,9 +106,19 @@ class PredictionLog:
             self._segment = None
         self._seal_what_waits()
 
+    def state(self) -> LogState:
+        """How it does, as of the last look."""
+        oldest = [at for segment in self._written() if (at := segment.oldest_at) is not None]
+        return LogState(
+            can_record=self.failure is None,
+            unsynced_since=_rfc3339(self._unsynced_since),
+            unsealed_since=_rfc3339(min(oldest, default=None)),
+        )
+
     def look(self) -> None:
         """Syncs and seals what is due, and tries again what failed; never raises."""
         try:
+            self._note_what_is_unsynced()
             if self.failure is not None:
                 self._probe()
             segment = self._segment
@@ -117,6 +134,23 @@ class PredictionLog:
             pass  # it is said where it failed
         except Exception:
             logger.exception("the prediction log in %s", self._folder)
+
+    def look_for_abandoned(self) -> None:
+        """Seals what writers left that are gone; never raises."""
+        try:
+            seal_abandoned(self._folder)
+        except Exception:
+            logger.exception("the prediction log in %s", self._folder)
+
+    def _written(self) -> list[Segment]:
+        return [*self._unsealed, *([] if self._segment is None else [self._segment])]
+
+    def _note_what_is_unsynced(self) -> None:
+        """At a look, which is as near as anybody wants to know it, for a row should not pay for it."""
+        if all(segment.is_synced for segment in self._written()):
+            self._unsynced_since = None
+        elif self._unsynced_since is None:
+            self._unsynced_since = time()
 
     def _seal_what_waits(self) -> None:
         with self._lock:
@@ -155,3 +189,7 @@ class PredictionLog:
             self._open().probe()
             self.failure = None
             logger.info("the prediction log can be written again")
+
+
+def _rfc3339(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

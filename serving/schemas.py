@@ -121,6 +121,17 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     at: str
 
 
+class LogState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker's prediction log does; times are RFC 3339 in UTC, None while nothing waits."""
+
+    can_record: bool = True
+    """Whether its last write went well."""
+    unsynced_since: str | None = None
+    """Since when a record waits to be forced to the disk."""
+    unsealed_since: str | None = None
+    """When the oldest record was written that no sealed segment has."""
+
+
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What one worker of the service serves; None until it has a model."""
 
@@ -130,6 +141,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     model_version: int | None
     epoch: int | None
     refused: Refused | None
+    log: LogState = LogState()
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,6 +43,8 @@ class Segment:
             beside.unlink(missing_ok=True)
             raise
         self._size = 0
+        self._synced = 0
+        self._oldest_at = 0.0
         self._closing = Lock()
         self._sealed = False
 
@@ -57,8 +59,18 @@ class Segment:
             os.ftruncate(self._descriptor, self._size)
             raise
         if self._size == 0:
-            self._opened = monotonic()  # its age is that of its oldest row
+            self._opened, self._oldest_at = monotonic(), time()  # its age is that of its oldest row
         self._size += len(lines)
+
+    @property
+    def oldest_at(self) -> float | None:
+        """When its oldest row was written, in seconds since the epoch; None while it has none."""
+        return self._oldest_at if self._size else None
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether all of it is on the disk."""
+        return self._sealed or self._synced >= self._size
 
     def probe(self) -> None:
         """Raises where nothing can be appended."""
@@ -72,7 +84,9 @@ class Segment:
         """Forces it to the disk; one that is being sealed is waited for, and is on the disk then."""
         with self._closing:
             if not self._sealed:
+                size = self._size
                 os.fdatasync(self._descriptor)
+                self._synced = size
 
     def is_due(self, *, age: float, size: int) -> bool:
         """Whether it is old or large enough to be sealed."""
@@ -107,6 +121,8 @@ def seal_abandoned(folder: Path) -> int:
             cut += _seal_abandoned(path)
         except BlockingIOError:
             continue  # its writer lives
+        except FileNotFoundError:
+            continue  # another process has sealed it meanwhile
         except OSError:
             logger.exception("%s cannot be sealed", path)
     return cut

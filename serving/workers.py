@@ -6,7 +6,7 @@ What is served is decided by `serving.watcher`.
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from threading import Lock
@@ -15,7 +15,7 @@ from time import time
 import msgspec
 
 from serving.repeated import repeated
-from serving.schemas import WorkerStatus
+from serving.schemas import LogState, WorkerStatus
 from serving.settings import Settings
 from serving.state import Serving
 
@@ -28,11 +28,14 @@ SILENT_SECONDS = 3
 class Workers:
     """The workers that share one state folder, of which this process is one."""
 
-    def __init__(self, settings: Settings, serving: Serving, worker: str) -> None:
+    def __init__(
+        self, settings: Settings, serving: Serving, worker: str, log_state: Callable[[], LogState] = LogState
+    ) -> None:
         self._folder = settings.workers_folder
         self._path = self._folder / f"{worker}.json"
         self._serving = serving
         self._worker = worker
+        self._log_state = log_state
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._parent = os.getppid() if settings.workers > 1 else None
         self._told: WorkerStatus | None = None
@@ -60,6 +63,7 @@ class Workers:
             model_version=slot.pointer.model_version if slot else None,
             epoch=slot.pointer.epoch if slot else None,
             refused=self._serving.refused,
+            log=self._log_state(),
         )
         with self._lock, suppress(OSError):
             if status == self._told and self._path.exists():

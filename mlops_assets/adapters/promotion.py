@@ -174,7 +174,7 @@ class Promoter:
         )
 
     def _put_pointer_back(self, production: Promotion) -> str | None:
-        wanted = _pointer(production)
+        wanted = pointer_of(production)
         try:
             found = self._releases.pointer()
         except ReleaseInvalid:
@@ -213,7 +213,7 @@ class Promoter:
 
     def _points_to(self, promotion: Promotion) -> bool:
         try:
-            return self._releases.pointer() == _pointer(promotion)
+            return self._releases.pointer() == pointer_of(promotion)
         except ReleaseInvalid:
             return False
 
@@ -236,7 +236,7 @@ class Promoter:
 
     def _move(self, promotion: Promotion) -> None:
         self._registry.move_production(promotion.model_version)
-        self._releases.point_to(_pointer(promotion))
+        self._releases.point_to(pointer_of(promotion))
         self.ledger.conclude(promotion.epoch, "done")
 
     @contextmanager
@@ -248,7 +248,8 @@ class Promoter:
             yield
 
 
-def _pointer(promotion: Promotion) -> Pointer:
+def pointer_of(promotion: Promotion) -> Pointer:
+    """What the service is to follow after a promotion."""
     return Pointer(
         model_version=promotion.model_version,
         epoch=promotion.epoch,

@@ -19,7 +19,7 @@ from mlops_assets.adapters.row_engine import RowEngine
 from mlops_assets.adapters.table_files import Table
 from mlops_assets.domain.evaluation import Scores
 from mlops_assets.domain.feature import Feature
-from mlops_assets.domain.model_input import BETWEEN_REASONS, REASONS, model_input, read_features
+from mlops_assets.domain.model_input import BETWEEN_REASONS, REASONS, encode, model_input, read_features
 from mlops_assets.domain.row_rules import LINE_UNREADABLE
 from mlops_assets.domain.sql import literal
 from mlops_assets.domain.windows import WindowUnfit
@@ -81,7 +81,7 @@ def input_rows(
     landed = engine.of_file(table.file, {name: table.types[name] for name in (*features, *carried)})
     read = engine.named("read", read_features(landed, features, is_text=table.is_text, carried=carried))
     whole = [name for name in features if landed[name].type().is_integer()]
-    return model_input(read, features, whole=whole, carried=carried)
+    return model_input(engine.named("encoded", encode(read, features, whole=whole, carried=carried)))
 
 
 def output_schema(carried: pa.Schema) -> pa.Schema:

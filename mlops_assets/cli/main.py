@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import SourceDown, SourceInvalid
+from mlops_assets.adapters.notifier import ReceiverInvalid
 from mlops_assets.adapters.prediction_log import LogUnreadable
 from mlops_assets.adapters.service_client import ServiceUnavailable
 from mlops_assets.adapters.window_records import RecordInvalid
@@ -18,7 +19,7 @@ from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.options import DatasetOption, SourceOption, console, settings_of
 from mlops_assets.cli.production_commands import production_app
 from mlops_assets.cli.state import demand_own_state, demand_state
-from mlops_assets.config import Settings
+from mlops_assets.config import LOOPBACK, Settings
 from mlops_assets.datasets.contract import DatasetInvalid, read_dataset
 from mlops_assets.datasets.flights import WINDOWS
 from mlops_assets.domain.location import masked
@@ -74,6 +75,37 @@ def up(dataset: DatasetOption = None, source: SourceOption = None) -> None:
     from mlops_assets.cli.up import up
 
     up(settings_of(dataset, source), console())
+
+
+@app.command()
+def metrics(
+    host: Annotated[str, typer.Option(help="Address to listen on; the metrics name windows and addresses.")] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 9400,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+) -> None:
+    """Serve the loop's metrics for Prometheus until Ctrl-C."""
+    from mlops_assets.cli.metrics import serve_metrics
+
+    serve_metrics(settings_of(dataset, source), console(), host=host, port=port)
+
+
+@app.command()
+def migrate(dataset: DatasetOption = None, source: SourceOption = None) -> None:
+    """Make the databases that the settings name, or bring them up to date; once, before servers start."""
+    from mlops_assets.cli.migrate import migrate
+
+    migrate(settings_of(dataset, source), console())
+
+
+@app.command()
+def code(
+    host: Annotated[str, typer.Option(help="The address to listen on; MLOPS_CODE_PORT is the port.")] = LOOPBACK,
+) -> None:
+    """Run the code location alone, where Dagster's webserver and daemon run elsewhere."""
+    from mlops_assets.cli.code import serve_code
+
+    serve_code(settings_of(), console(), host=host)
 
 
 @app.command()
@@ -157,6 +189,26 @@ def score(
     scored = score(settings_of(dataset), file, output, console(), version=version, force=force)
     if strict and scored.refused:
         raise typer.Exit(1)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The archive to write, a compressed tar; outside the state folder.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file where it is there.")] = False,
+    dataset: DatasetOption = None,
+) -> None:
+    """Write all state of the loop into one file: databases, windows, models, releases, logs. It may run meanwhile."""
+    from mlops_assets.cli.backup import backup
+
+    backup(settings_of(dataset), file, console(), force=force)
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="An archive that `mlops backup` wrote.")]) -> None:
+    """Put a backup into an empty state folder and empty databases. Overwrites nothing."""
+    from mlops_assets.cli.restore import restore
+
+    restore(Settings(), file, console())
 
 
 @window_app.command("add")
@@ -258,6 +310,7 @@ def main() -> None:
         PeriodInvalid,
         LogUnfit,
         LogUnreadable,
+        ReceiverInvalid,
         ServiceUnavailable,
         SourceDown,
         SourceInvalid,
@@ -267,6 +320,8 @@ def main() -> None:
         raise SystemExit(1) from error
     except ValidationError as error:
         for fault in error.errors():
+            if fault["type"] == "default_factory_not_called":  # a consequence of another fault
+                continue
             name = str(fault["loc"][0])
             name = name if name.isupper() else f"MLOPS_{name.upper()}"
             given = masked(fault["input"]) if isinstance(fault["input"], str) else fault["input"]
@@ -274,3 +329,7 @@ def main() -> None:
         raise SystemExit(1) from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

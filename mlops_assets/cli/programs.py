@@ -102,6 +102,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "MLOPS_HOME": str(settings.state),
         "MLOPS_DATASET": str(settings.dataset.absolute()),
         "MLOPS_SOURCE": settings.source or "",
+        "MLOPS_CODE_HOST": LOOPBACK,
         **{program.port_setting: str(program.port) for program in programs(settings)},
         "DAGSTER_HOME": str(settings.state / "dagster"),
         "SERVING_RELEASES": str(settings.releases),

@@ -11,6 +11,7 @@ from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import registry_of
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.cli import dagster_databases
 from mlops_assets.cli.state import leave_mark
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
@@ -77,7 +78,7 @@ def _cause(error: Exception) -> str:
 
 def _fail_orphaned_runs(settings: Settings) -> list[str]:
     """A run whose worker died with everything else would stay STARTED, and keep its window waiting, for ever."""
-    if not (settings.state / "dagster" / "history").exists():
+    if not dagster_databases.are_made(settings):
         return []
     import dagster as dg
 

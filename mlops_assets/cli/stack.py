@@ -5,7 +5,6 @@ What runs with which arguments belongs to `programs`.
 
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +21,6 @@ import psutil
 from mlops_assets.cli import dagster_databases
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.programs import (
-    ROOT,
     STOP_SECONDS,
     Program,
     daemon_command,
@@ -97,7 +95,6 @@ class Stack:
         for folder in (state / "dagster", state / "logs", self.settings.landing, self.settings.reports):
             folder.mkdir(parents=True, exist_ok=True)
         self.settings.releases.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / "dagster.yaml", state / "dagster" / "dagster.yaml")
         dagster_databases.make(self.settings)
         wanted = {program.name: program.command for program in self.programs} | {
             "daemon": daemon_command(self.settings)

@@ -12,7 +12,8 @@ from mlops_assets.adapters.files import write_atomically
 from mlops_assets.adapters.window_records import CURRENT
 from mlops_assets.cli.errors import UserError
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import read_dataset
+from mlops_assets.datasets.contract import FLIGHTS, read_dataset
+from mlops_assets.domain.backup import CONTRACT, INTERRUPTED
 from mlops_assets.domain.location import masked
 
 MARK = "dataset"
@@ -54,12 +55,39 @@ def settings_as_started(**given: Any) -> Settings:  # noqa: ANN401 -- as many ty
     return Settings(**{**given, **{name: getattr(started, name) for name in unnamed}})
 
 
+def move_start(settings: Settings, former: Path) -> None:
+    """Makes what the last start was given that of a state folder which was another folder before.
+
+    A contract that is not on this machine is taken from the copy that a backup keeps.
+    """
+    try:
+        started = StartedWith.model_validate_json((settings.state / STARTED_WITH).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return
+    dataset, source = _moved(started.dataset, former, settings.state), started.source
+    copy = settings.state / CONTRACT / dataset.name
+    if not dataset.exists() and copy.exists():
+        dataset = FLIGHTS if copy.read_bytes() == FLIGHTS.read_bytes() else copy
+    if source is not None and Path(source).is_absolute():
+        source = str(_moved(Path(source), former, settings.state))
+    moved = StartedWith(dataset=dataset, source=source)
+    write_atomically(settings.state / STARTED_WITH, moved.model_dump_json(indent=2).encode())
+
+
+def _moved(path: Path, former: Path, now: Path) -> Path:
+    return now / path.relative_to(former) if path.is_relative_to(former) else path
+
+
 def demand_own_state(settings: Settings) -> None:
     """Demands that the state folder is this dataset's, or nobody's yet.
 
     Raises:
-        UserError: it is that of another dataset, or was made by a version without the mark.
+        UserError: it is that of another dataset, or was made by a version without the mark, or half a backup's.
     """
+    if (settings.state / INTERRUPTED).exists():
+        raise UserError(
+            f"a backup was not restored to its end in {settings.state}: run `mlops restore` with the same file again"
+        )
     name, mark = read_dataset(settings.dataset).name, settings.state / MARK
     if mark.exists() and (other := mark.read_text()) != name:
         raise UserError(

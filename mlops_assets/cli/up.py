@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from mlops_assets.adapters.notifier import receivers
 from mlops_assets.cli.recovery import prepare, recover
 from mlops_assets.cli.stack import Stack, end_left_over, only_stack, wait_until_ready
 from mlops_assets.config import Settings
@@ -18,6 +19,7 @@ def running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
     # A closed terminal and a `kill` stop the programs as Ctrl-C does; a background shell would have Ctrl-C ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    receivers(settings)  # one that is none is known before anything starts
     with only_stack(settings) as lock:
         stack = Stack(settings, lock)
         try:

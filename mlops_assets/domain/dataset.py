@@ -35,7 +35,9 @@ class Dataset(Table):
     """The contract of one dataset: one row is one case, one window is one period of them."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    """The dataset's, the registered model's and the state folder's owner: small letters, digits and `_`."""
     description: str = ""
+    """What the dataset is, for people."""
     target: str
     """Column with the truth, which may come late."""
     target_values: tuple[str, str] | None = None
@@ -52,6 +54,7 @@ class Dataset(Table):
     """Columns whose values are groups that no new model may be worse for."""
     source: Source = Source()
     features: Annotated[dict[str, Feature], Field(min_length=1)]
+    """The inputs of the model, by name; in this order they are encoded."""
     limits: Limits = Limits()
     drift: Drift = Drift()
     retraining: Retraining = Retraining()

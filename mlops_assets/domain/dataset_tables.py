@@ -58,10 +58,13 @@ class Drift(Table):
     unusable: Literal["drifted", "left_out"] = "drifted"
     """What a column counts as that can no longer be judged; one that never could be is always left out."""
     numeric_method: NumericMethod = "wasserstein"
+    """Evidently's distance for numbers."""
     numeric_threshold: Annotated[float, Field(gt=0)] = 0.1
     """Distance that matters; where chance makes more than that at the window's size, what chance makes stands."""
     category_method: CategoryMethod = "jensenshannon"
+    """The same for categories, booleans and the target."""
     category_threshold: Annotated[float, Field(gt=0)] = 0.1
+    """As `numeric_threshold`."""
 
     @model_validator(mode="after")
     def _can_be_measured(self) -> Self:
@@ -89,11 +92,13 @@ class Retraining(Table):
     drifted_windows: Annotated[int, Field(ge=1)] = 1
     """So many of the last `of_last` windows, the newest among them, must have drifted."""
     of_last: Annotated[int, Field(ge=1)] = 1
+    """Windows without enough data are not counted."""
     cooldown_windows: Annotated[int, Field(ge=0)] = 0
     """After a training, drift in so many windows starts no other."""
     budget_trainings: Annotated[int, Field(ge=1)] | None = None
     """The loop starts no more trainings than this within `budget_days`; no limit where none is named."""
     budget_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30
+    """The days that `budget_trainings` is for."""
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
@@ -109,8 +114,11 @@ class Training(Table):
     """What a candidate learns from."""
 
     train_windows: Annotated[int, Field(ge=1)] = 3
+    """The window and those before it, so many in all."""
     max_rows: Annotated[int, Field(ge=100)] = 500_000
+    """Most rows that are drawn from them, by a stable hash of the row id."""
     seed: int = 0
+    """Of what the training draws by chance."""
 
 
 class Gate(Table):

@@ -21,9 +21,13 @@ class Feature(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Literal["float", "integer", "boolean", "category"]
+    """Numbers are float32 from the window on."""
     description: str = ""
+    """What it is, for people, and for the OpenAPI page."""
     unit: str | None = None
+    """Unit of the number, shown beside the description."""
     nullable: bool = False
+    """Whether a row may have no value."""
     range: tuple[Finite, Finite] | None = None
     """Smallest and largest allowed value of a number, both included."""
     categories: tuple[str, ...] = ()

@@ -29,7 +29,9 @@ class KnownCase(BaseModel):
     row: Mapping[str, FeatureValue]
     """Value by feature; one that is left out is null."""
     at_least: Probability | None = None
+    """Lowest score that holds."""
     at_most: Probability | None = None
+    """Highest score that holds."""
     above: str | None = None
     """Name of another case, whose score must be lower."""
 

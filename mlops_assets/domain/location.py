@@ -38,6 +38,13 @@ def masked(location: str) -> str:
     return f"{scheme}://{shown}"
 
 
+def holds_secret(location: str) -> bool:
+    """Whether a URL says a password, before the host or among its options."""
+    rest, _, options = location.partition("://")[2].partition("?")
+    user_and_password = _USER_AND_PASSWORD.match(rest)
+    return bool(user_and_password and user_and_password[2]) or bool(_SECRET_OPTION.search(options))
+
+
 def without_secrets(said: str, location: str) -> str:
     """What a library says of a location, without the location's secrets."""
     said = said.replace(location, masked(location))

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.end_to_end.conftest import Start
-from tests.end_to_end.load import BODY, READY, Answered, Connection, Load, request
+from tests.end_to_end.load import BODY, PREDICT, READY, Answered, Connection, Load, request
 from tests.end_to_end.service_process import Service
 from tests.unit.serving.bundles import ROW, eventually, probability, promote, publish, write_bundle
 
@@ -173,6 +173,47 @@ def test_too_many_requests_are_refused_at_once_and_the_others_answered(
     assert load.statuses[200] > 0  # how many: make bench-overload
     assert {answer.status for answer in health} == {200}
     assert service.predict()[0] == 1
+
+
+def test_a_request_that_is_refused_before_it_arrived_leaves_its_connection_in_order(
+    releases: Path, start: Start
+) -> None:
+    """Prevents that the rest of a refused body is taken for the next request, and that nobody waits for its end."""
+    publish(releases, 1)
+    service = start(threads="1", max_large_requests="1", read_seconds="2")
+    large = request("/predict", b"[" + b",".join([BODY] * 10_000) + b"]")
+    head, body = large.split(b"\r\n\r\n", 1)
+
+    async def refused() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection whose large request was refused when its head, and a piece of it, had arrived."""
+        while True:
+            reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            writer.write(head + b"\r\n\r\n" + body[:1000])
+            try:
+                answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 0.3)
+            except TimeoutError:  # there was room just now
+                writer.close()
+                continue
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"urn:problem-type:full" in await reader.readexactly(int(answer.split(b"content-length: ")[1][:3]))
+            return reader, writer
+
+    async def ask() -> None:
+        busy = Load(service.port)
+        asking = asyncio.create_task(busy.run(3, lambda: large))
+        reader, writer = await refused()
+        writer.write(body[1000:] + PREDICT)
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        reader, writer = await refused()
+        assert await asyncio.wait_for(reader.read(), 10) == b""  # closed, and not answered twice
+        writer.close()
+        busy.done.set()
+        await asking
+        assert busy.failures == []
+        assert busy.statuses.keys() == {200, 503}
+
+    asyncio.run(ask())
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -66,6 +66,12 @@ class PostgresServer:
         self.url = self._server.get_uri().replace("postgres:@", "postgres:hunter2@")
 
     @property
+    def programs(self) -> Path:
+        """Where its `pg_dump` is, which is as new as it is."""
+        folder: Path = self._server.bin_path
+        return folder
+
+    @property
     def pid(self) -> int:
         """Of the process that takes connections."""
         pid = self._server.get_pid()

@@ -5,7 +5,7 @@ from mlops_assets.datasets.drafting.drafted import Draft
 from mlops_assets.domain.feature import Feature
 
 INTRODUCTION = """\
-# Known cases: what must hold of every model before it is promoted, however good its AUC (docs/gate.md).
+# Known cases: what must hold of every model before it is promoted, however good its AUC (docs/concepts/gate.md).
 # Replace the example by cases whose answers you know: a row, and the bounds of its score, or their order.
 #
 #   at_least, at_most    the score lies between them, both included

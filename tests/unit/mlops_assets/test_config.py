@@ -49,3 +49,18 @@ def test_a_feature_database_is_not_shown_with_its_password() -> None:
         Settings(features_url="mysql://u:hunter2@host/db")
     assert "hunter2" not in str(refused.value)
     assert "hunter2" not in repr(Settings(features_url="postgresql://u:hunter2@host/db"))
+
+
+@pytest.mark.parametrize("setting", ["ledger_url", "dagster_database_url", "MLFLOW_BACKEND_STORE_URI"])
+@pytest.mark.parametrize("url", ["postgresql://u:hunter2@host/db", "postgresql://u@host/db?password=hunter2"])
+def test_a_database_is_named_without_its_password(setting: str, url: str) -> None:
+    """Dagster's pages show what a resource is configured with."""
+    with pytest.raises(ValidationError, match="PGPASSWORD or PGPASSFILE") as refused:
+        Settings(**{setting: url})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_servers_are_found_at_their_ports_unless_they_are_elsewhere() -> None:
+    """In one folder's loop the port says all; in containers each program has a host of its own."""
+    assert Settings(service_port=8123).service_url == "http://127.0.0.1:8123"
+    assert Settings(service_url="http://service:8000").service_url == "http://service:8000"

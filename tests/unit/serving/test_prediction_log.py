@@ -12,6 +12,7 @@ import pytest
 from serving import prediction_log
 from serving.log_segments import OPEN, sealed
 from serving.prediction_log import CannotRecord, PredictionLog
+from serving.schemas import LogState
 from tests.unit.serving.logs import content_of, log_in
 
 
@@ -201,3 +202,56 @@ def test_it_syncs_at_the_interval_and_seals_at_the_end(tmp_path: Path, monkeypat
 
     asyncio.run(live())
     assert content_of(tmp_path) == b"one\n"
+
+
+def test_what_another_service_left_is_sealed_while_this_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prevents that answers wait for ever in a log that services share: one that died may not come again."""
+    monkeypatch.setattr(prediction_log, "ABANDONED_SECONDS", 0.01)
+
+    async def live() -> None:
+        log = log_in(tmp_path)
+        async with log.lifespan(None):
+            log.append(b"mine\n")
+            (tmp_path / f"20260102T030405000006Z-0123456789abcdef-1{OPEN}").write_bytes(b"left\ntorn")
+            async with asyncio.timeout(10):
+                while not sealed(tmp_path):
+                    await asyncio.sleep(0.01)
+            assert content_of(tmp_path) == b"left\n", "and what is being written stays open"
+
+    asyncio.run(live())
+    assert content_of(tmp_path) == b"left\nmine\n"
+
+
+def test_how_far_the_disk_is_behind_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents that a disk which takes nothing any more is found by the power cut that loses the rows."""
+    log = log_in(tmp_path, sync=1e-9)
+    assert log.state() == LogState()
+    log.append(b"one\n")
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fdatasync", _no_disk)
+        log.look()
+        log.look()
+    waiting = log.state()
+    assert waiting.unsynced_since is not None
+    assert waiting.unsealed_since is not None
+    log.append(b"two\n")
+    assert log.state().unsealed_since == waiting.unsealed_since, "the oldest record's, not the newest's"
+    log.look()
+    log.look()
+    assert log.state().unsynced_since is None
+    log.seal()
+    assert log.state() == LogState()
+
+
+def test_a_log_that_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_in(tmp_path)
+    monkeypatch.setattr(os, "pwrite", _no_disk)
+    with pytest.raises(CannotRecord):
+        log.append(b"one\n")
+    assert log.state() == LogState(can_record=False)
+
+
+def _no_disk(*_: object) -> int:
+    raise OSError(errno.EIO, "no disk")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mlops_assets.adapters.gathered_segment import LABELS, PREDICTIONS
 from mlops_assets.adapters.prediction_log import BROKEN, GatheredLog, LogUnreadable
 from serving.log_segments import demand_whole, sealed
+from serving.prediction_log import PredictionLog
 from tests.unit.mlops_assets.log_segments import DAY, answer, label, lines_of, seal
 
 NOW = datetime(2024, 3, 7, tzinfo=UTC)
@@ -51,6 +52,30 @@ def test_sealed_segments_become_parquet_and_go(log: GatheredLog) -> None:
     assert ids_of(log) == ["a", "b"]
     assert log.open_before(DAY) == 0
     assert log.open_before(DAY + timedelta(seconds=1)) == 1
+
+
+def test_several_services_may_write_one_log(log: GatheredLog) -> None:
+    """Prevents rows that are lost or doubled where replicas share a volume, and one of them is gone for good."""
+    first, second, gone = (
+        PredictionLog(log.log, sync_seconds=60, seal_seconds=60, segment_bytes=2**20) for _ in range(3)
+    )
+    gone.append(lines_of([answer("left")]))
+    (left,) = log.log.iterdir()
+    for number in range(3):
+        first.append(lines_of([answer(f"first {number}")]))
+        second.append(lines_of([answer(f"second {number}")]))
+        first.seal()
+    content = left.read_bytes()
+    gone.seal()  # else its process would have to end for the kernel to free its lock
+    (segment,) = [path for path in sealed(log.log) if path.name.startswith(left.stem)]
+    segment.unlink()
+    left.write_bytes(content)
+    first.look_for_abandoned()
+    log.gather(now=NOW)
+    assert ids_of(log) == ["first 0", "first 1", "first 2", "left"]
+    second.seal()
+    log.gather(now=NOW)
+    assert ids_of(log) == ["first 0", "first 1", "first 2", "left", "second 0", "second 1", "second 2"]
 
 
 def test_no_log_is_an_empty_one(log: GatheredLog) -> None:

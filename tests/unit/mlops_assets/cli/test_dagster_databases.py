@@ -1,9 +1,7 @@
-import shutil
 import sqlite3
 from pathlib import Path
 
 from mlops_assets.cli import dagster_databases
-from mlops_assets.cli.programs import ROOT
 from mlops_assets.config import Settings
 
 
@@ -11,8 +9,6 @@ def test_every_database_is_made_before_it_is_said_to_be(tmp_path: Path) -> None:
     """`mlops status` and three servers open them at the same time: whoever comes first would migrate beside another."""
     settings = Settings(home=tmp_path)
     assert not dagster_databases.are_made(settings)
-    (tmp_path / "dagster").mkdir()
-    shutil.copyfile(ROOT / "dagster.yaml", tmp_path / "dagster" / "dagster.yaml")
     dagster_databases.make(settings)
     assert dagster_databases.are_made(settings)
     for name in ("history/runs.db", "history/runs/index.db", "schedules/schedules.db"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mlops_assets.adapters.duckdb_rows import DuckdbRows
 from mlops_assets.adapters.engine import engine as connected
 from mlops_assets.domain.feature import Feature
-from mlops_assets.domain.model_input import BETWEEN_REASONS, REASONS, model_input, read_features
+from mlops_assets.domain.model_input import BETWEEN_REASONS, REASONS, encode, model_input, read_features
 from mlops_assets.domain.row_rules import feature_rules, reasons
 from mlops_assets.domain.sql import literal
 
@@ -46,7 +46,7 @@ def scored(
     landed = engine.of_query(query)
     whole = [name for name in features if landed[name].type().is_integer()]
     read = read_features(landed, features, is_text=is_text, carried=[])
-    given = model_input(read, features, whole=whole, carried=[])
+    given = model_input(engine.named("encoded", encode(read, features, whole=whole, carried=[])))
     assert list(given.columns) == [*features, REASONS]
     return engine.answers(given)
 

@@ -5,12 +5,14 @@ import re
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 from litestar.testing import TestClient
 
 from serving.app import create_app
 from serving.door import Door
+from serving.release import POINTER
 from serving.settings import Settings
-from tests.unit.serving.bundles import ROW
+from tests.unit.serving.bundles import ROW, eventually, promote, write_bundle
 
 
 def _series(client: TestClient[Door]) -> dict[str, float]:
@@ -48,6 +50,27 @@ def test_answers_rows_and_the_served_release_are_counted(client: TestClient[Door
     assert series[f'serving_model_version{{pid="{pid}"}}'] == 1
     assert series[f'serving_epoch{{pid="{pid}"}}'] == 1
     assert (series["serving_swaps_total"], series["serving_refused_releases_total"]) == (1, 0)
+
+
+def test_each_worker_says_what_is_released_and_how_its_log_does(client: TestClient[Door], releases: Path) -> None:
+    """Prevents a service that stays at an old release, or loses its disk, while all of its requests are answered."""
+    pid = os.getpid()
+    before = _series(client)
+    assert (before["serving_pointer_epoch"], before["serving_expected_workers"]) == (1, 1)
+    assert before["serving_pointer_timestamp_seconds"] == pytest.approx((releases / POINTER).stat().st_mtime)
+    names = ("serving_refuses", "serving_log_failing", "serving_log_unsynced_seconds", "serving_log_unsealed_seconds")
+    assert [before[f'{name}{{pid="{pid}"}}'] for name in names] == [0, 0, 0, 0]
+
+    write_bundle(releases, 2, model=b"no model")
+    promote(releases, 2, epoch=2)
+    client.post("/predict", json=ROW)
+    eventually(lambda: _series(client)[f'serving_refuses{{pid="{pid}"}}'] == 1)
+    after = _series(client)
+    assert (after["serving_pointer_epoch"], after[f'serving_epoch{{pid="{pid}"}}']) == (2, 1)
+    assert after[f'serving_log_unsealed_seconds{{pid="{pid}"}}'] > 0
+
+    (releases / POINTER).write_text("no pointer")
+    assert "serving_pointer_epoch" not in _series(client)
 
 
 def test_labels_say_nothing_of_what_was_asked(client: TestClient[Door]) -> None:

@@ -1,0 +1,1 @@
+"""The site of documents, and what is generated of it."""

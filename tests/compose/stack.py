@@ -1,0 +1,190 @@
+"""The loop of docker-compose.yml, under a project name, ports and volumes of its own."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from mlops_assets.cli.stack import free_port
+from serving.log_segments import BatchRecord, LabelRecord, PredictionRecord
+
+ROOT = Path(__file__).parents[2]
+PROJECT = "mlops-smoke"
+STANDIN_ENTRY = "/usr/local/bin/entry.sh"
+"""What a stand-in of PostgreSQL's image starts with; it takes the password by another variable than the real one."""
+
+
+@dataclass
+class Compose:
+    """One project of Compose. All that it makes is gone after `remove`."""
+
+    folder: Path
+    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in PORTS})
+
+    def __post_init__(self) -> None:
+        self.inbox = self.folder / "inbox"
+        self.secrets = self.folder / "secrets"
+        self.backups = self.folder / "backups"
+        self.inbox.mkdir(exist_ok=True)
+        self.backups.mkdir(exist_ok=True)
+        self.backups.chmod(0o777)  # the containers' user has another number
+        self.environment = {
+            **os.environ,
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "COMPOSE_FILE": str(ROOT / "docker-compose.yml"),
+            "MLOPS_TAG": "smoke",
+            "MLOPS_INBOX": str(self.inbox),
+            "MLOPS_BACKUPS": str(self.backups),
+            "MLOPS_SECRETS": str(self.secrets),
+            **{PORTS[name]: str(port) for name, port in self.ports.items()},
+        }
+
+    def build(self) -> None:
+        """Builds both images, and makes the secrets."""
+        self.run("build", seconds=900)
+        subprocess.run(
+            [ROOT / "deploy" / "compose-secrets", self.secrets], env=self.environment, cwd=ROOT, check=True, timeout=120
+        )
+        entry = self._docker("image", "inspect", "--format", "{{json .Config.Entrypoint}}", "postgres:15", check=False)
+        if STANDIN_ENTRY in entry:
+            password = (self.secrets / "postgres_password").read_text()
+            override = {"services": {"postgres": {"environment": {"POSTGRES_PASSWORD": password}}}}
+            path = self.folder / "standin.json"
+            path.write_text(json.dumps(override))
+            self.environment["COMPOSE_FILE"] += f":{path}"
+
+    def up(self) -> None:
+        """Starts everything, and waits until all of it is healthy."""
+        self.run("up", "--detach", "--wait", "--wait-timeout", "400", seconds=420)
+
+    def remove(self) -> None:
+        """Takes everything away: containers, network, volumes."""
+        self.run("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "20", seconds=200)
+
+    def remove_images(self) -> None:
+        """Takes the images away too."""
+        self._docker("image", "rm", "--force", *(f"closed-loop-mlops/{name}:smoke" for name in ("graph", "serving")))
+
+    def mlops(self, *arguments: str) -> str:
+        """Runs a command of `mlops` beside the graph."""
+        return self.run("exec", "-T", "code", "mlops", *arguments)
+
+    def status(self) -> dict[str, Any]:
+        """What `mlops status --json` says."""
+        said: dict[str, Any] = json.loads(self.mlops("status", "--json"))
+        return said
+
+    def run(self, *arguments: str, seconds: float = 120, check: bool = True) -> str:
+        """Runs a command of Compose, and returns what it printed."""
+        return self._docker("compose", *arguments, seconds=seconds, check=check)
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """What the engine knows of each running container, by service."""
+        ids = self.run("ps", "--quiet").split()
+        inspected = json.loads(self._docker("inspect", *ids))
+        return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in inspected}
+
+    def kill(self, service: str) -> str:
+        """Ends a container's first process as the kernel does; `docker kill` counts as wanted, and nothing restarts."""
+        before = self.containers()[service]
+        self._docker(
+            "run", "--rm", "--pid", "host", "--user", "root", "--entrypoint", "sh", "closed-loop-mlops/serving:smoke",
+            "-c", f"kill -9 {before['State']['Pid']}",
+        )  # fmt: skip
+        return str(before["State"]["StartedAt"])
+
+    def is_back(self, service: str, since: str) -> bool:
+        """Whether a container was started after that moment, and is healthy."""
+        now = self.containers().get(service)
+        if now is None or now["State"]["StartedAt"] == since:
+            return False
+        return bool(now["State"]["Health"]["Status"] == "healthy")
+
+    def key(self) -> str:
+        """The loop's own key of the service."""
+        return (self.secrets / "service_key").read_text().strip()
+
+    def model(self) -> dict[str, Any]:
+        """What the service says it serves."""
+        answer = httpx.get(
+            f"http://127.0.0.1:{self.ports['service']}/model", headers={"Authorization": f"Bearer {self.key()}"}
+        )
+        said: dict[str, Any] = answer.raise_for_status().json()
+        return said
+
+    def row(self) -> bytes:
+        """A row that the model takes, as JSON: the first case of the release that is served."""
+        script = (
+            "import msgspec; from pathlib import Path\n"
+            "from mlops_assets.adapters.release_store import ReleaseStore\n"
+            "releases = ReleaseStore(Path('/state/releases'))\n"
+            "print(msgspec.json.encode(releases.cases(releases.pointer().model_version)[0].row).decode())"
+        )
+        return self.run("exec", "-T", "code", "python", "-c", script).strip().encode()
+
+    def left_behind(self) -> str:
+        """Containers, volumes and networks of this project."""
+        label = f"label=com.docker.compose.project={PROJECT}"
+        kinds = (("ps", "--all"), ("volume", "ls"), ("network", "ls"))
+        return "".join(self._docker(*kind, "--quiet", "--filter", label) for kind in kinds)
+
+    def recorded(self) -> set[str]:
+        """Ids of all answered rows that the service has on record, gathered or not."""
+        script = (
+            "import pathlib, sys\n"
+            "for path in sorted(pathlib.Path('/state/serving/log').glob('*')):\n"
+            "    content = path.read_bytes()\n"
+            "    sys.stdout.buffer.write(content[: content.rfind(b'\\n') + 1])\n"
+        )
+        lines = self.run("exec", "-T", "code", "python", "-c", script).splitlines()
+        ids: set[str] = set()
+        for line in lines:
+            record = msgspec.json.decode(line, type=PredictionRecord | BatchRecord | LabelRecord)
+            if isinstance(record, BatchRecord):
+                ids.update(one.id for one in record.records())
+            elif isinstance(record, PredictionRecord):
+                ids.add(record.id)
+        return ids
+
+    def _docker(self, *arguments: str, seconds: float = 120, check: bool = True) -> str:
+        done = subprocess.run(
+            ["docker", *arguments],  # noqa: S607 -- the user's own
+            env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False,
+        )  # fmt: skip
+        if check and done.returncode:
+            raise AssertionError(f"docker {' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-4000:]}")
+        return done.stdout
+
+
+PORTS = {
+    "dagster": "MLOPS_DAGSTER_PORT",
+    "mlflow": "MLOPS_MLFLOW_PORT",
+    "reports": "MLOPS_REPORTS_PORT",
+    "service": "MLOPS_SERVICE_PORT",
+}
+"""Published ports, and the settings that name them."""
+
+
+def until(holds: Callable[[], object], *, seconds: float, what: str) -> float:
+    """Waits until something holds, and says how long it took; what cannot be asked just now does not hold.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    began = time.monotonic()
+    last: object = None
+    while time.monotonic() < began + seconds:
+        try:
+            if last := holds():
+                return time.monotonic() - began
+        except (AssertionError, httpx.HTTPError, json.JSONDecodeError, KeyError) as error:
+            last = error
+        time.sleep(1)
+    raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {last}")

@@ -1,0 +1,193 @@
+"""One story over the real containers, told in order: `make compose-smoke`.
+
+Prevents a docker-compose.yml that parses and does not run, and a loop that loses something when a container dies.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import httpx
+import pytest
+
+from mlops_assets.datasets.flights import write_windows
+from tests.compose.stack import Compose, until
+from tests.end_to_end.load import Load, request
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
+
+SERVERS = ("postgres", "mlflow", "code", "webserver", "daemon", "reports", "service")
+HEAL_SECONDS = 60
+TRAIN_SECONDS = 240
+"""What a window gets from landing to its verdict, on two cores beside six other containers."""
+
+
+@pytest.fixture(scope="module")
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """The whole stack, built and started; gone afterwards, its logs printed where something failed."""
+    compose = Compose(tmp_path_factory.mktemp("compose"))
+    is_up = False
+    try:
+        compose.build()
+        compose.up()
+        is_up = True
+        list(write_windows(compose.inbox, ("2013-01", "2013-07", "2013-10")))
+        yield compose
+    finally:
+        if request.session.testsfailed or not is_up:
+            print(compose.run("ps", "--all", check=False))  # noqa: T201
+            print(compose.run("logs", "--no-color", "--tail", "60", check=False))  # noqa: T201
+        compose.remove()
+        compose.remove_images()
+
+
+def test_every_container_is_confined(stack: Compose) -> None:
+    """Prevents a port that other machines reach, and a fault in one program that opens the machine."""
+    containers = stack.containers()
+    assert set(containers) == set(SERVERS)
+    for service, container in containers.items():
+        host, config = container["HostConfig"], container["Config"]
+        assert config["User"] not in ("", "0", "root"), service
+        assert host["ReadonlyRootfs"], service
+        assert host["Memory"] > 0, service
+        assert host["CapDrop"] == ["ALL"], service
+        assert host["RestartPolicy"]["Name"] == "unless-stopped", service
+        bound = [each["HostIp"] for ports in host["PortBindings"].values() for each in ports]
+        assert set(bound) <= {"127.0.0.1"}, service
+        secrets = [value for value in config["Env"] if "PASSWORD=" in value and value.split("=")[1]]
+        assert not secrets or service == "postgres", service  # the stand-in of its image takes it so
+
+
+def test_the_service_is_without_the_graph(stack: Compose) -> None:
+    """Prevents that the image which faces clients grows by what only training needs."""
+    script = (
+        "import importlib.util as u; print([n for n in ('dagster', 'mlflow', 'sklearn', 'pandas') if u.find_spec(n)])"
+    )
+    assert stack.run("exec", "-T", "service", "python", "-c", script).strip() == "[]"
+
+
+def test_the_first_window_is_trained_on_and_served_by_both_workers(stack: Compose) -> None:
+    """Dropped, validated, trained, let through, released, served."""
+    stack.mlops("window", "add", "/inbox/2013-01.parquet")
+    until(lambda: stack.model()["model_version"] == 1, seconds=TRAIN_SECONDS, what="version 1 is served")
+    until(
+        lambda: [worker["epoch"] for worker in stack.model()["workers"]] == [1, 1], seconds=20, what="by both workers"
+    )
+
+
+def test_a_window_that_drifted_is_promoted_and_swapped_in_under_requests(stack: Compose) -> None:
+    """No request fails meanwhile, and none is answered by half a swap."""
+    with requests(stack) as load:
+        stack.mlops("window", "add", "/inbox/2013-07.parquet")
+        until(lambda: stack.model()["model_version"] == 2, seconds=TRAIN_SECONDS, what="version 2 is served")
+        until(lambda: load.answers[-1].headers["x-model-version"] == "2", seconds=20, what="clients get version 2")
+    assert load.failures == []
+    assert load.statuses.keys() == {200}
+    assert {answer.headers["x-model-version"] for answer in load.answers} == {"1", "2"}
+    (window,) = [each for each in stack.status()["windows"] if each["window"] == "2013-07"]
+    assert window["drift_share"] > 0.1
+    assert window["verdict"] == "promoted"
+
+
+def test_a_roll_back_brings_the_version_before(stack: Compose) -> None:
+    """And puts promotions on hold, until someone lifts it."""
+    stack.mlops("rollback", "--reason", "smoke")
+    until(lambda: stack.model()["model_version"] == 1, seconds=HEAL_SECONDS, what="version 1 is served again")
+    assert stack.status()["hold"]
+    stack.mlops("hold", "off")
+
+
+@pytest.mark.parametrize("service", SERVERS)
+def test_a_container_that_is_killed_comes_back_and_nothing_is_lost(stack: Compose, service: str) -> None:
+    """Each once: healthy again within a minute, production where it was, every answered row on record."""
+    before = stack.status()["production"]
+    with requests(stack) as load:
+        until(lambda: len(load.answers) > 100, seconds=30, what="requests are answered")
+        since = stack.kill(service)
+        until(lambda: stack.is_back(service, since), seconds=HEAL_SECONDS, what=f"{service} is back")
+        answered = len(load.answers)
+        until(lambda: len(load.answers) > answered + 100, seconds=30, what="requests are answered again")
+    assert load.statuses.keys() == {200}
+    assert bool(load.failures) == (service == "service")
+    until(lambda: stack.status()["production"] == before, seconds=HEAL_SECONDS, what="production is where it was")
+    answered_ids = {answer.json["predictions"][0]["id"] for answer in load.answers}
+    assert not answered_ids - stack.recorded()
+
+
+def test_a_training_whose_container_is_killed_is_done_again(stack: Compose) -> None:
+    """The code location's container has the runs in it: what it was at is begun anew by itself."""
+    stack.mlops("window", "add", "/inbox/2013-10.parquet")
+    until(
+        lambda: any(each["running"] == "training_job" for each in stack.status()["windows"]),
+        seconds=TRAIN_SECONDS,
+        what="it is trained on",
+    )
+    stack.kill("code")
+    until(
+        lambda: verdict(stack, "2013-10") in ("promoted", "refused", "undecided"), seconds=TRAIN_SECONDS, what="verdict"
+    )
+    versions = [each["window"] for each in stack.status()["candidates"]]
+    assert "2013-10" in versions
+
+
+def test_pages_answer(stack: Compose) -> None:
+    """What a person opens: lineage, registered models, drift reports."""
+    assert httpx.get(f"http://127.0.0.1:{stack.ports['dagster']}/asset-groups", follow_redirects=True).is_success
+    assert httpx.get(f"http://127.0.0.1:{stack.ports['mlflow']}/").is_success
+    assert "drift-2013-07.html" in httpx.get(f"http://127.0.0.1:{stack.ports['reports']}/").text
+    foreign = httpx.get(f"http://127.0.0.1:{stack.ports['mlflow']}/version", headers={"Host": "evil.example"})
+    assert foreign.status_code == 403
+
+
+def test_the_loops_metrics_can_be_scraped(stack: Compose) -> None:
+    """By the name and port that prometheus.yml has."""
+    stack.run("--profile", "monitoring", "up", "--detach", "--wait", "exporter", seconds=200)
+    read = (
+        "from urllib.request import urlopen; print(urlopen('http://exporter:9400/metrics', timeout=30).read().decode())"
+    )
+    said = stack.run("exec", "-T", "code", "python", "-c", read)
+    assert "mlops_ledger_epoch" in said
+    stack.run("--profile", "monitoring", "rm", "--stop", "--force", "exporter")
+
+
+def test_a_backup_is_restored_into_empty_volumes(stack: Compose) -> None:
+    """All state: ledger, registry, histories, windows, releases, the record of answers, keys."""
+    before, model, recorded = stack.status(), stack.model(), stack.recorded()
+    stack.run("run", "--rm", "-T", "backup", "mlops", "backup", "/backup/smoke.tar", seconds=300)
+    stack.remove()
+    stack.run("run", "--rm", "-T", "backup", "mlops", "restore", "/backup/smoke.tar", seconds=300)
+    stack.up()
+    until(lambda: stack.model()["model_version"] == model["model_version"], seconds=HEAL_SECONDS, what="it is served")
+    after = stack.status()
+    for part in ("windows", "production", "candidates"):
+        assert after[part] == before[part], part
+    assert not recorded - stack.recorded()
+
+
+def test_nothing_is_left_behind(stack: Compose) -> None:
+    """Neither containers nor volumes nor networks."""
+    stack.remove()
+    assert stack.left_behind() == ""
+
+
+def verdict(stack: Compose, window: str) -> str | None:
+    """What became of a window."""
+    found = [each["verdict"] for each in stack.status()["windows"] if each["window"] == window]
+    return found[0] if found else None
+
+
+@contextmanager
+def requests(stack: Compose) -> Iterator[Load]:
+    """Four clients that ask all the while."""
+    sent = request("/predict", stack.row(), headers=f"Authorization: Bearer {stack.key()}\r\n")
+    load = Load(stack.ports["service"])
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=lambda: loop.run_until_complete(load.run(4, lambda: sent, pause=0.02)))
+    thread.start()
+    try:
+        yield load
+    finally:
+        loop.call_soon_threadsafe(load.done.set)
+        thread.join(timeout=30)
+        loop.close()

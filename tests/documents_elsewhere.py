@@ -1,0 +1,63 @@
+"""Commands of the documents that the story of `end_to_end.test_documents` does not run, and what runs each of them.
+
+They take minutes, need what not every machine has (Docker, a browser), or change the environment that the tests run in.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.documents import ROOT
+
+WORKFLOW = ".github/workflows/ci.yml"
+RUN = ".ci/run"
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A kind of command, and what runs it."""
+
+    command: str
+    """Matches the whole command."""
+    runs_in: str
+    """A file of the project that holds `line`, or a test, as `file::test`."""
+    line: str = ""
+
+    @property
+    def fault(self) -> str | None:
+        """Why this is not so."""
+        file, _, test = self.runs_in.partition("::")
+        path = ROOT / file
+        wanted = f"def {test}(" if test else self.line
+        if not path.exists():
+            return f"there is no {file}"
+        return None if wanted and wanted in path.read_text() else f"{file} holds no {wanted or 'such line'!r}"
+
+
+ELSEWHERE = (
+    Elsewhere(r"make setup", RUN, "make check"),  # which needs it
+    Elsewhere(r"make demo", WORKFLOW, 'make demo ARGS="--windows 4 --exit"'),
+    Elsewhere(r"make test", RUN, "make test"),
+    Elsewhere(r"make test-unit", WORKFLOW, "make test-unit"),
+    Elsewhere(r"make test-integration", WORKFLOW, "make test-integration"),
+    Elsewhere(r"make test-end-to-end", WORKFLOW, "make test-end-to-end"),
+    Elsewhere(r"make check", RUN, "make check"),
+    Elsewhere(r"make (compose-smoke|compose-up)|docker compose .*|mkdir -p inbox .*", WORKFLOW, "make compose-smoke"),
+    Elsewhere(r"make test-spark", WORKFLOW, "make test-spark"),
+    Elsewhere(r"make soak", ".github/workflows/weekly.yml", "make soak"),
+    Elsewhere(r"make (lock-check|sbom|licences|audit)", WORKFLOW, "make lock-check"),
+    # No cluster is at hand; that what they name is there is tested.
+    Elsewhere(r"(kubectl|helm) .*", "tests/unit/deploy/test_kubernetes.py::test_the_document_names_what_is_there"),
+    # They take minutes to hours and make figures: run by hand. That they are there, with these options, is tested.
+    Elsewhere(r"make bench-\w+( ARGS=.*)?", "tests/unit/docs/test_commands.py::test_a_benchmark_has_its_module"),
+)
+
+
+def elsewhere(command: str) -> Elsewhere | None:
+    """What runs a command, where the story does not."""
+    return next((one for one in ELSEWHERE if re.fullmatch(one.command, command.split("  #")[0].strip())), None)
+
+
+def module_of(benchmark: str) -> Path:
+    """The file that `make bench-NAME` runs."""
+    return ROOT / "benchmarks" / f"{benchmark}.py"
