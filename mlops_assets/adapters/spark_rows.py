@@ -213,11 +213,12 @@ def _register(session: "SparkSession", function: DuckdbFunction) -> None:
             for batch in batches:
                 values = pa.table({"x": _as_arrow(batch)})
                 connection.register("given", values)
-                yield connection.execute(f"SELECT {given} AS y FROM given").to_arrow_table()["y"].to_pandas()
+                answered = connection.execute(f"SELECT {given} AS y FROM given").to_arrow_table()
+                yield answered["y"].to_pandas()
 
     given_back = function.leaves
     called = function.name if function.gives != "timestamp" and given_back is None else f"duckdb_{function.name}"
-    session.udf.register(called, pandas_udf(answer, GIVES[function.gives]))  # type: ignore[call-overload]
+    session.udf.register(called, pandas_udf(answer, GIVES[function.gives]))
     if function.gives == "timestamp":
         _define(session, function.name, "TIMESTAMP_NTZ", f"CAST(timestamp_micros({called}(x)) AS TIMESTAMP_NTZ)")
     elif given_back is not None:

@@ -54,6 +54,10 @@ like new data to a training.
 """
 
 
+class RowIdMissing(Exception):
+    """Stored rows have no column of the contract's row id, which the message names."""
+
+
 class WindowStore:
     """Data windows under one folder."""
 
@@ -175,6 +179,9 @@ class WindowStore:
         Returns:
             A frame with row id, split key, target and features: numbers and booleans float32, categories and ids str,
             null as NaN in numbers and None in categories; the target bool where `labelled`, else bool or None.
+
+        Raises:
+            RowIdMissing: the rows were stored under a contract with another row id.
         """
         files = [
             rows_to_draw_from(self._folder(window) / version / CLEAN, max_rows=max_rows, labelled=labelled)
@@ -183,6 +190,8 @@ class WindowStore:
         with TemporaryDirectory(prefix=".draw-", dir=self.folder) as work, engine(self.folder) as connection:
             rows = self._engines.over(connection, Path(work))
             drawn = rows.parquet(*files, file_column="_file")
+            if self.dataset.row_id not in drawn.columns:
+                raise RowIdMissing(self.dataset.row_id)
             if split:
                 drawn = drawn.filter(drawn[SPLIT_COLUMN] == split)
             if labelled:

@@ -159,7 +159,7 @@ def several_reason(dataset: Dataset, table: str) -> str:
 
 
 def _is_fraction(column: "ir.Value") -> bool:
-    return column.type().is_floating() or column.type().is_decimal()
+    return bool(column.type().is_floating() or column.type().is_decimal())
 
 
 def _in_utc(column: "ir.Value") -> "ir.TimestampValue":

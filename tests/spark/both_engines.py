@@ -32,8 +32,8 @@ def take_with_both(
 
 def told(quarantined: pd.DataFrame) -> list[tuple[str, ...]]:
     """Quarantined rows as sorted texts: they have no order, and Spark lacks some types of what landed."""
-    rows: list[dict[str, Any]] = quarantined.to_dict("records")
-    return sorted(tuple(_text(row[name]) for name in sorted(row)) for row in rows)
+    rows = quarantined.to_dict("records")
+    return sorted(tuple(_text(row[name]) for name in sorted(row, key=str)) for row in rows)
 
 
 def agree(spark: Engines, dataset: Dataset, rows: Path) -> DataWindow:

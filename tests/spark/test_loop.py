@@ -75,7 +75,7 @@ def test_windows_samples_and_scores_are_the_same_by_setting(tmp_path: Path) -> N
         metadata.append({name: taken[name] for name in ("data_version", "rows", "quarantined", "validation_rows")})
     for one, other in zip(*kept, strict=True):
         pd.testing.assert_frame_equal(other, one)
-    pd.testing.assert_frame_equal(*scored)
+    pd.testing.assert_frame_equal(scored[0], scored[1])
     assert metadata[0] == metadata[1]
     assert metadata[0]["rows"] == ROWS == len(scored[0])
     assert set(kept[0][1]["_split"]) == {"train", "validation"}

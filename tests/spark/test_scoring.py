@@ -118,6 +118,6 @@ def test_an_answer_that_is_not_finite_is_no_probability(
 class Broken(ServedModel):
     """A model that answers nothing."""
 
-    def run(self, matrix: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def run(self, matrix: np.ndarray) -> np.ndarray:
         """NaN for each row."""
         return np.full(len(matrix), np.nan)

@@ -223,7 +223,7 @@ def test_the_sample_and_every_draw_hold_the_same_rows(spark: Engines, tmp_path: 
     pd.testing.assert_frame_equal(samples[1], samples[0])
     assert samples[0]["_split"].value_counts().to_dict() == {TRAIN: most, VALIDATION: most}
     for draw in ({"split": None, "max_rows": 50}, {"split": TRAIN, "max_rows": 90, "labelled": True}):
-        frames = [store.draw(versions, **draw) for store in stores]  # type: ignore[arg-type]
+        frames = [store.draw(versions, **draw) for store in stores]
         pd.testing.assert_frame_equal(frames[1], frames[0])
 
 

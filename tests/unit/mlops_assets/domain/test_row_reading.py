@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import ibis.expr.types as ir
@@ -75,10 +76,8 @@ def test_a_new_category_is_null_where_it_is_read_as_missing(
         {"type": "category", "categories": ["red"], "nullable": True, "new_categories": nullable_kind}
     )
     for is_text in (True, False):
-        assert asked(engine, "'violet'", lambda x, is_text=is_text: feature_value(x, feature, is_text=is_text)) == (
-            said,
-            False,
-        )
+        read = partial(feature_value, feature=feature, is_text=is_text)
+        assert asked(engine, "'violet'", read) == (said, False)
 
 
 @pytest.mark.parametrize(
