@@ -79,7 +79,7 @@ class SparkRows:
     def of_file(self, file: Path, types: Mapping[str, str]) -> "ir.Table":
         """Read where it lies, if both engines read its types alike; else DuckDB writes it in types that are."""
         if all(_is_alike(kind) for kind in types.values()):
-            return self.parquet(file)
+            return self._view("landed", _of_whole_letters(self._read(file)))
         columns = ", ".join(_alike(name, kind) for name, kind in types.items())
         return self._written_by_duckdb(
             f"SELECT {columns}, * EXCLUDE ({', '.join(map(quoted, types))}) FROM {parquet_files(file)}", file.name
@@ -175,6 +175,20 @@ class SparkRows:
         return self.parquet(path)
 
 
+def _of_whole_letters(frame: "DataFrame") -> "DataFrame":
+    """The rows, whose reading ends at a text that is no UTF-8: DuckDB refuses such, and Spark looks at no letter."""
+    from pyspark.sql import functions
+    from pyspark.sql.types import StringType
+
+    texts = [field.name for field in frame.schema if isinstance(field.dataType, StringType)]
+    return frame.withColumns({name: functions.validate_utf8(spark_column(name)) for name in texts})
+
+
+def spark_column(name: str) -> str:
+    """A column as Spark takes it by name: a point in it would else part it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
 def _is_alike(kind: str) -> bool:
     return kind in ALIKE or kind == "TIMESTAMP WITH TIME ZONE" or (kind.startswith("DECIMAL") and kind[-1] != "]")
 
@@ -213,7 +227,7 @@ def _register(session: "SparkSession", function: DuckdbFunction) -> None:
             for batch in batches:
                 values = pa.table({"x": _as_arrow(batch)})
                 connection.register("given", values)
-                answered = connection.execute(f"SELECT {given} AS y FROM given").to_arrow_table()
+                answered: pa.Table = connection.execute(f"SELECT {given} AS y FROM given").to_arrow_table()
                 yield answered["y"].to_pandas()
 
     given_back = function.leaves

@@ -27,7 +27,7 @@ from mlops_assets.adapters.scored_rows import (
     output_schema,
     scores_of,
 )
-from mlops_assets.adapters.spark_rows import SparkRows
+from mlops_assets.adapters.spark_rows import SparkRows, spark_column
 from mlops_assets.adapters.table_files import write_parquet
 from mlops_assets.domain.feature import FLOAT32_MAX
 from mlops_assets.domain.row_rules import LINE_UNREADABLE, feature_rules
@@ -58,7 +58,7 @@ def score_on_spark(
     with folder_in_one_piece(wanted.output, is_whole=lambda _: False) as beside:
         encoded = rows.dataframe(given)
         carried = encoded.schema[len(wanted.features) + 1 :]
-        types = [f"`{field.name.replace('`', '``')}` {field.dataType.simpleString()}" for field in carried]
+        types = [f"{spark_column(field.name)} {field.dataType.simpleString()}" for field in carried]
         scored = encoded.mapInArrow(_scoring(wanted), ", ".join([*types, OWN_COLUMNS]))
         rows.store(scored, beside, of=wanted.file.name)
         sums = _sum(rows, beside, wanted)

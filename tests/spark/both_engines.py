@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from mlops_assets.adapters.row_engines import Engines
 from mlops_assets.adapters.window_records import DataWindow
@@ -40,6 +41,17 @@ def agree(spark: Engines, dataset: Dataset, rows: Path) -> DataWindow:
     """What both stored of a file, in folders that are gone again."""
     with TemporaryDirectory() as folder:
         return take_with_both(spark, Path(folder), dataset, rows)[1]
+
+
+def break_column(path: Path, name: str) -> Path:
+    """Overwrites the values of a column, which the file's end still promises."""
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    (column,) = (group.column(at) for at in range(group.num_columns) if group.column(at).path_in_schema == name)
+    content = bytearray(path.read_bytes())
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start : start + column.total_compressed_size] = b"\xff" * column.total_compressed_size
+    path.write_bytes(content)
+    return path
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 -- whatever landed

@@ -12,6 +12,7 @@ from mlops_assets.adapters.row_engines import Engines
 from mlops_assets.adapters.scored_rows import Scored
 from mlops_assets.domain.windows import WindowUnfit
 from serving.release import Manifest, ReleaseInvalid
+from tests.spark.both_engines import break_column
 from tests.unit.mlops_assets.small_release import release_small, scored_dataset, scored_frame
 
 pytestmark = pytest.mark.filterwarnings("ignore:Field onnx:DeprecationWarning")  # of skl2onnx in onnx
@@ -95,8 +96,7 @@ def test_a_fault_leaves_nothing(spark: Engines, tmp_path: Path, released: Releas
     manifest, exported = released
     path = tmp_path / "rows.parquet"
     scored_frame(3000).to_parquet(path, index=False)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 3] + b"\xff" * 2000 + whole[len(whole) // 3 + 2000 :])
+    break_column(path, "amount")
     with pytest.raises(WindowUnfit, match=r"rows\.parquet cannot be read to its end"):
         score_file(path, tmp_path / "out.parquet", manifest=manifest, exported=exported, engines=spark)
     assert [found.name for found in tmp_path.iterdir()] == ["rows.parquet"]

@@ -16,7 +16,7 @@ from mlops_assets.adapters.row_engines import Engines
 from mlops_assets.adapters.window_sample import SAMPLE, write_sample
 from mlops_assets.adapters.window_store import CLEAN, WindowStore
 from mlops_assets.domain.windows import TRAIN, VALIDATION, split_of
-from tests.spark.both_engines import agree, take_with_both
+from tests.spark.both_engines import agree, break_column, take_with_both
 from tests.unit.mlops_assets.adapters.test_window_rows import CELLS, KEYS, arrays_of, good_rows
 from tests.unit.mlops_assets.landed_windows import landed_window, table_of, write
 from tests.unit.mlops_assets.small_windows import COLOURS, land, small_contract, small_dataset, small_frame
@@ -169,8 +169,9 @@ def test_a_time_of_any_type_is_the_same_in_utc(spark: Engines, tmp_path: Path, k
         "24:00",
     ]
     times = pa.array([*texts, *["2013-01-01 12:00:00.123456"] * 52]) if kind == "texts" else TYPED[kind]
-    rows = land(tmp_path / "rows.parquet", small_frame(60), columns={"at": times})
-    take_with_both(spark, tmp_path, small_dataset(limits=OPEN, event_time="at", entity_key="plan"), rows)
+    frame = small_frame(60).assign(machine=pd.Series(["m", None, "5.0"] * 20, dtype=object))
+    rows = land(tmp_path / "rows.parquet", frame, columns={"at": times})
+    take_with_both(spark, tmp_path, small_dataset(limits=OPEN, event_time="at", entity_key="machine"), rows)
 
 
 def test_joined_tables_and_late_labels_come_out_alike(spark: Engines, tmp_path: Path) -> None:
@@ -251,11 +252,7 @@ def test_a_file_may_have_any_name(spark: Engines, tmp_path: Path, name: str) -> 
 
 def test_a_file_that_is_broken_further_down_is_unfit_on_both(spark: Engines, tmp_path: Path) -> None:
     """Prevents that a broken file is taken for a fault of the engine, and its run tried again for ever."""
-    path = land(tmp_path / "rows.parquet", small_frame(6000))
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 3
-    content[middle : middle + 2000] = b"\xff" * 2000
-    path.write_bytes(content)
+    path = break_column(land(tmp_path / "rows.parquet", small_frame(6000)), "amount")
     faults = []
     for name, engines in (("duckdb", Engines()), ("spark", spark)):
         intake, stored = WindowStore(tmp_path / name, small_dataset(), engines).take(landed_window(path))
