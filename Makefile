@@ -2,13 +2,15 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-unit test-integration test-end-to-end soak compose-smoke compose-up check \
-  checks docs picture lock lock-check sbom licences audit workflows actionlint manifests clean bench-%
+.PHONY: help setup setup-spark demo up test test-unit test-integration test-end-to-end test-spark soak compose-smoke \
+  compose-up check checks docs picture lock lock-check sbom licences audit workflows actionlint manifests clean bench-%
 
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SPARK_VENV := .venv-spark
+SPARK_INSTALLED := $(SPARK_VENV)/.installed
 IMAGES := serving graph
 KUBERNETES := 1.34.0 1.37.0
 MANIFESTS := $(filter-out %-values.yaml,$(wildcard deploy/kubernetes/*.yaml))
@@ -19,6 +21,12 @@ help: ## List the commands
 setup: $(INSTALLED) ## Install everything into .venv, from the hash-pinned lock
 $(INSTALLED): requirements.lock pyproject.toml deploy/install
 	deploy/install $(VENV)
+	touch $@
+
+setup-spark: $(SPARK_INSTALLED) ## Install the loop with Spark into .venv-spark, and Java 17 where there is none
+$(SPARK_INSTALLED): deploy/spark.lock pyproject.toml deploy/install deploy/install-java
+	deploy/install-java
+	deploy/install $(SPARK_VENV) deploy/spark.lock
 	touch $@
 
 demo: $(INSTALLED) ## Replay a year of flights through the whole loop (ARGS="--windows 4 --exit", --fresh)
@@ -39,6 +47,9 @@ test-integration: $(INSTALLED) ## Run the graph in process on small windows
 
 test-end-to-end: $(INSTALLED) ## Run the real servers on loopback
 	$(BIN)/pytest tests/end_to_end $(ARGS)
+
+test-spark: $(SPARK_INSTALLED) ## Run the tests that hold Spark to DuckDB's answers, in .venv-spark
+	$(SPARK_VENV)/bin/pytest tests/spark $(ARGS)
 
 soak: $(INSTALLED) ## Run the long forms of the tests of load and faults (half an hour)
 	$(BIN)/pytest -m soak $(ARGS)
@@ -62,6 +73,9 @@ checks: $(INSTALLED) ## Run the asset checks on small windows; fails when one fa
 
 docs: $(INSTALLED) ## Build the site of documents into site/, with the reference that is made from the code
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+bench-engines: $(SPARK_INSTALLED) ## Run benchmarks/engines, which needs Spark beside DuckDB; JSON=FILE as below
+	$(SPARK_VENV)/bin/python -m benchmarks.engines $(if $(JSON),--json $(JSON)) $(ARGS)
 
 bench-%: $(INSTALLED) ## Run benchmarks/NAME (bench-loop); JSON=FILE writes the figures too
 	$(BIN)/python -m benchmarks.$* $(if $(JSON),--json $(JSON)) $(ARGS)
@@ -101,4 +115,4 @@ manifests: $(INSTALLED) ## Check the Kubernetes manifests against the schemas of
 	done
 
 clean: ## Remove the environment (the state in .mlops stays)
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(SPARK_VENV)

@@ -25,14 +25,15 @@ import pyarrow.parquet as pq
 from benchmarks.windows_work import peak_mb
 from mlops_assets.adapters.batch_scoring import score_file
 from mlops_assets.adapters.candidate_training import train_candidate
+from mlops_assets.adapters.duckdb_rows import DuckdbRows
 from mlops_assets.adapters.engine import engine, number
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.release_store import Lineage, ReleaseStore, ServedModel, write_bundle
-from mlops_assets.adapters.table_files import types_of
+from mlops_assets.adapters.scored_rows import input_rows
+from mlops_assets.adapters.table_files import Table, types_of
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.datasets.contract import FLIGHTS, read_dataset
 from mlops_assets.datasets.flights import WINDOWS, write_windows
-from mlops_assets.domain.model_input import input_sql
 from mlops_assets.domain.sql import literal, parquet_files
 from serving.release import MODEL, Pointer
 
@@ -157,11 +158,11 @@ def timed(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def prepared(path: Path, folder: Path) -> Matrix:
     """The model's input for the whole file; shape [rows, features]."""
     dataset = read_dataset(FLIGHTS)
-    source = parquet_files(path)
     matrix = np.empty((pq.ParquetFile(path).metadata.num_rows, len(dataset.features)), np.float32)
     with engine(folder) as connection:
-        query = input_sql(dataset.features, types_of(connection, source), source=source, is_text=False, carried=[])
-        at = 0
+        table = Table(path.name, path, types_of(connection, parquet_files(path)), is_text=False)
+        rows, at = DuckdbRows(connection), 0
+        query = rows.sql(input_rows(rows, table, dataset.features, []))
         for batch in connection.sql(query).to_arrow_reader(65_536):
             for position in range(matrix.shape[1]):
                 matrix[at : at + len(batch), position] = batch.column(position).to_numpy()

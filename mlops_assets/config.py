@@ -8,7 +8,7 @@ elsewhere take their places by settings alone.
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +18,7 @@ from mlops_assets.domain.location import absolute_location, holds_secret, masked
 from mlops_assets.domain.log_period import Length
 
 LOOPBACK = "127.0.0.1"
+EngineName = Literal["duckdb", "spark"]
 
 
 def _beside_the_rest(given: dict[str, Any]) -> str:
@@ -54,6 +55,11 @@ class Settings(BaseSettings):
     def _as_the_user_sees_it(cls, source: str | None) -> str | None:
         """The loop's programs work in another directory than the user. An empty one, as they are given, is none."""
         return absolute_location(source) if source else None
+
+    engine: EngineName = "duckdb"
+    """What validates, splits, samples and scores windows: `duckdb` on this machine, or `spark` on as many as it has."""
+    spark_master: str = "local[*]"
+    """Spark's master, where it is the engine: this machine, `spark://host:7077`, `k8s://https://host`."""
 
     features_url: str | None = Field(default=None, repr=False)
     """A PostgreSQL for the feature table, as `postgresql://user@host/database`; a file beside the releases where none

@@ -13,6 +13,7 @@ with warnings.catch_warnings():
     import evidently.metrics
     import evidently.presets
     import git
+    import ibis.backends.sql.compilers.duckdb
     import matplotlib.backends.backend_agg
     import matplotlib.figure
     import mlflow.sklearn

@@ -14,9 +14,10 @@ from mlops_assets.adapters.model_registry import ModelRegistry
 from mlops_assets.adapters.prediction_log import GatheredLog
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.adapters.row_engines import Engines
 from mlops_assets.adapters.service_client import service_of
 from mlops_assets.adapters.window_store import WindowStore
-from mlops_assets.config import Settings
+from mlops_assets.config import EngineName, Settings
 from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.domain.dataset import Dataset
 
@@ -31,15 +32,29 @@ class DatasetResource(dg.ConfigurableResource[Dataset]):
         return read_dataset(Path(self.path))
 
 
+class EnginesResource(dg.ConfigurableResource[Engines]):
+    """What validates, splits, samples and scores windows."""
+
+    name: EngineName
+    spark_master: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> Engines:  # noqa: ARG002
+        """The choice; one that cannot run here fails the run with what to install."""
+        engines = Engines(self.name, self.spark_master)
+        engines.demand()
+        return engines
+
+
 class WindowStoreResource(dg.ConfigurableResource[WindowStore]):
     """The data windows."""
 
     folder: str
     dataset: dg.ResourceDependency[Dataset]
+    engines: dg.ResourceDependency[Engines]
 
     def create_resource(self, context: dg.InitResourceContext) -> WindowStore:  # noqa: ARG002
         """The store of this dataset."""
-        return WindowStore(Path(self.folder), self.dataset)
+        return WindowStore(Path(self.folder), self.dataset, self.engines)
 
 
 class ReleaseStoreResource(dg.ConfigurableResource[ReleaseStore]):
@@ -163,6 +178,7 @@ def features_resource(settings: Settings) -> dg.ResourceDefinition:
 def resources(settings: Settings) -> dict[str, object]:
     """All resources, wired by settings."""
     dataset = DatasetResource(path=str(settings.dataset.absolute()))
+    engines = EnginesResource(name=settings.engine, spark_master=settings.spark_master)
     releases = ReleaseStoreResource(folder=str(settings.releases))
     registry = ModelRegistryResource(
         tracking_uri=settings.mlflow_uri,
@@ -173,7 +189,8 @@ def resources(settings: Settings) -> dict[str, object]:
     return {
         "dataset": dataset,
         "landing": landing_resource(settings),
-        "windows": WindowStoreResource(folder=str(settings.windows), dataset=dataset),
+        "windows": WindowStoreResource(folder=str(settings.windows), dataset=dataset, engines=engines),
+        "engines": engines,
         "features": features_resource(settings),
         "releases": releases,
         "registry": registry,

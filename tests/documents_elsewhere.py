@@ -43,7 +43,7 @@ ELSEWHERE = (
     Elsewhere(r"make test-end-to-end", WORKFLOW, "make test-end-to-end"),
     Elsewhere(r"make check", RUN, "make check"),
     Elsewhere(r"make (compose-smoke|compose-up)|docker compose .*|mkdir -p inbox .*", WORKFLOW, "make compose-smoke"),
-    Elsewhere(r"make test-spark", WORKFLOW, "make test-spark"),
+    Elsewhere(r"make (setup-spark|test-spark)", WORKFLOW, "make test-spark"),
     Elsewhere(r"make soak", ".github/workflows/weekly.yml", "make soak"),
     Elsewhere(r"make (lock-check|sbom|licences|audit)", WORKFLOW, "make lock-check"),
     # No cluster is at hand; that what they name is there is tested.

@@ -1,7 +1,7 @@
 """Scores a file of any size with a released model, batch by batch, in memory that does not follow the file's size.
 
-Here belong reading, running and writing. How a row becomes the model's input, and which are refused, belongs to
-`mlops_assets.domain.model_input`; opening files safely to `table_files`.
+Here belong reading, running and writing on this machine. What holds on any engine belongs to `scored_rows`; opening
+files safely to `table_files`.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,39 +21,37 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from mlops_assets.adapters.duckdb_rows import DuckdbRows
 from mlops_assets.adapters.engine import engine, make_room, number
 from mlops_assets.adapters.files import file_in_one_piece
 from mlops_assets.adapters.landing.landed_window import FORMATS, TableFile, stamp_of
 from mlops_assets.adapters.release_store import ServedModel
+from mlops_assets.adapters.row_engines import Engines
+from mlops_assets.adapters.scored_rows import (
+    LINE_SAID,
+    PROBABILITY,
+    REASON,
+    VERSION,
+    Scored,
+    ToScore,
+    answers,
+    input_rows,
+    output_schema,
+    scores_of,
+)
 from mlops_assets.adapters.table_files import DISK_FAULTS, Table, read_file, reading_from
 from mlops_assets.domain.evaluation import Scores
 from mlops_assets.domain.feature import Feature
-from mlops_assets.domain.model_input import BETWEEN_REASONS, REASONS, input_sql
-from mlops_assets.domain.row_rules import LINE_UNREADABLE, can_hold
-from mlops_assets.domain.sql import literal
+from mlops_assets.domain.model_input import BETWEEN_REASONS, REASONS
+from mlops_assets.domain.row_reading import can_hold
+from mlops_assets.domain.row_rules import LINE_UNREADABLE
 from mlops_assets.domain.windows import WindowUnfit
 from serving import release
 from serving.release import Manifest
 
-PROBABILITY, VERSION, REASON = "probability", "model_version", "reason"
-"""What the output holds beside the columns that are carried; a carried column of such a name gives way."""
 BATCH_ROWS = 65_536
 MOST_THREADS = 8
 """That run the model: one thread reads 2 million rows in the second in which one of these scores 350,000."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What came of a file."""
-
-    rows: int
-    refused: int
-    """Rows that break what the model takes: their probability is null, and `reason` says why."""
-    by_reason: dict[str, int]
-    """Refused rows by rule, the most frequent first; a row may break several."""
-    mean_probability: float | None
-    """Of the rows that were scored; None where there are none."""
-    seconds: float
 
 
 def score_file(
@@ -62,24 +60,28 @@ def score_file(
     *,
     manifest: Manifest,
     exported: bytes,
+    engines: Engines | None = None,
     told: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
 ) -> Scored:
-    """Scores each row of a Parquet or CSV file, in the file's order.
+    """Scores each row of a Parquet or CSV file: on this machine in the file's order, on Spark in none.
 
     The output holds row id and context columns, as far as the file has them, `probability`, `model_version` and
     `reason`. It has as many rows as the input: one that the model refuses has a null probability. Lines of a CSV file
-    that are no rows have no place among them, and stand at the end. It appears whole or not at all.
+    that are no rows have no place among them, and stand at the end. It appears whole or not at all. Of Spark it is a
+    folder of Parquet files, which is read as one.
 
     Args:
         path: The file.
         output: What to write, as its ending says: `.parquet` or `.csv`.
         manifest: What the model takes; each row is judged by it, as the service judges requests.
         exported: The model.
+        engines: What reads and judges the rows; DuckDB where none is given.
         told: Is told how many rows are done, of how many.
 
     Raises:
         WindowUnfit: the file cannot be read to its end, lacks a feature, or has one in another type.
         ReleaseInvalid: the model gives an answer that is not finite.
+        EngineMissing: Spark is asked for and cannot run here.
         OSError: the output cannot be written.
     """
     started = time.perf_counter()
@@ -93,31 +95,42 @@ def score_file(
         table = read_file(connection, file, Path(work), wanted={*features, *carried})
         _demand_features(table, features)
         make_room(connection, row_group_mb=table.row_group_mb)
-        rows = number(connection, f"SELECT count(*) FROM {table.sql}")  # noqa: S608 -- a path that was escaped
-        lines = number(connection, "SELECT count(*) FROM unreadable_lines")
-        # The reader works when a batch is asked for, in the thread that asks: nothing is read ahead.
-        connection.execute("SET threads = 1")
-        query = input_sql(
-            features,
-            table.types,
-            source=table.sql,
-            is_text=table.is_text,
-            carried=[column for column in carried if column in table.types],
-        )
-        model = ServedModel(exported, manifest.features, threads=1)
-        with file_in_one_piece(output) as beside, reading_from(path.name):
-            reader = connection.sql(query).to_arrow_reader(BATCH_ROWS)
-            answers = _Answers(pa.schema(list(reader.schema)[len(features) + 1 :]), manifest.model_version)
-            with _writer(beside, output.suffix, answers.schema) as write:
-                for batch in answers.of_rows(scored_batches(_read(reader, path.name), model)):
-                    write(batch)
-                    told(answers.rows, rows + lines)
-                for batch in answers.of_lines(connection):
-                    write(batch)
-                    told(answers.rows, rows + lines)
-            if answers.rows != rows + lines or stamp_of(path) != file.stamp:
-                raise WindowUnfit(f"{path.name} was written to while it was read: score it again")
-        return answers.sum(seconds=time.perf_counter() - started)
+        carried = [column for column in carried if column in table.types]
+        total = number(connection, f"SELECT count(*) FROM {table.sql}")  # noqa: S608 -- a path that was escaped
+        total += number(connection, "SELECT count(*) FROM unreadable_lines")
+        rows = (engines or Engines()).over(connection, Path(work))
+        given = input_rows(rows, table, features, carried)
+        wanted = ToScore(file, total, features, output, manifest, exported)
+        if isinstance(rows, DuckdbRows):
+            sums = _score_here(connection, rows.sql(given), wanted, told)
+        else:
+            from mlops_assets.adapters.spark_scoring import score_on_spark
+
+            sums = score_on_spark(rows, connection, given, wanted)
+            told(total, total)
+    return replace(sums, seconds=time.perf_counter() - started)
+
+
+def _score_here(
+    connection: duckdb.DuckDBPyConnection, query: str, wanted: ToScore, told: Callable[[int, int], None]
+) -> Scored:
+    """Streams the rows through the model on this machine, in their order."""
+    # The reader works when a batch is asked for, in the thread that asks: nothing is read ahead.
+    connection.execute("SET threads = 1")
+    manifest, name = wanted.manifest, wanted.file.name
+    model = ServedModel(wanted.exported, manifest.features, threads=1)
+    with file_in_one_piece(wanted.output) as beside, reading_from(name):
+        reader = connection.sql(query).to_arrow_reader(BATCH_ROWS)
+        answered = _Answers(pa.schema(list(reader.schema)[len(manifest.features) + 1 :]), manifest.model_version)
+        with _writer(beside, wanted.output.suffix, answered.schema) as write:
+            for batch in answered.of_rows(scored_batches(_read(reader, name), model)):
+                write(batch)
+                told(answered.rows, wanted.total)
+            for batch in answered.of_lines(connection):
+                write(batch)
+                told(answered.rows, wanted.total)
+        wanted.demand_all(answered.rows)
+    return answered.sum()
 
 
 def scoring_threads() -> int:
@@ -134,15 +147,8 @@ class _Answers:
 
     def __init__(self, carried: pa.Schema, model_version: int) -> None:
         self._carried = carried
-        self._version = pa.scalar(model_version, pa.int32())
-        self.schema = pa.schema(
-            [
-                *carried,
-                pa.field(PROBABILITY, pa.float32()),
-                pa.field(VERSION, pa.int32()),
-                pa.field(REASON, pa.string()),
-            ]
-        )
+        self._version = model_version
+        self.schema = output_schema(carried)
         self.rows = 0
         self._refused, self._by_reason = 0, Counter[str]()
         self._total = 0.0
@@ -150,31 +156,27 @@ class _Answers:
     def of_rows(self, scored: Iterable[tuple[pa.RecordBatch, Scores]]) -> Iterator[pa.RecordBatch]:
         """The rows' answers."""
         for batch, scores in scored:
-            reasons, refused = batch.column(REASONS), None
+            reasons = batch.column(REASONS)
             if reasons.null_count < len(batch):
-                refused = np.asarray(reasons.is_valid())
                 self._refuse(reasons.drop_null())
-                reasons = pc.replace_substring(reasons, BETWEEN_REASONS, "; ")
             if not np.isfinite(scores).all():
                 raise release.ReleaseInvalid(f"{release.MODEL}: an answer is not finite")
-            self._total += float(scores.sum(where=True if refused is None else ~refused))
-            yield self._batch(
-                [batch.column(name) for name in self._carried.names],
-                pa.array(scores, pa.float32(), mask=refused),
-                reasons,
-            )
+            self._total += float(scores.sum(where=np.asarray(reasons.is_null())))
+            self.rows += len(batch)
+            yield answers(batch, scores, self.schema, self._version)
 
     def of_lines(self, connection: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
         """Lines of a CSV file that are no rows, each as a row that was refused."""
-        said = f"'line ' || _line_number || {literal(LINE_UNREADABLE.reason.removeprefix('line'))}"
-        lines = connection.sql(f"SELECT {said} FROM unreadable_lines ORDER BY _line_number")  # noqa: S608
+        lines = connection.sql(f"SELECT {LINE_SAID} FROM unreadable_lines ORDER BY _line_number")  # noqa: S608
         for batch in lines.to_arrow_reader(BATCH_ROWS):
             self._refused += len(batch)
             self._by_reason[LINE_UNREADABLE.reason] += len(batch)
-            nothing = [pa.nulls(len(batch), field.type) for field in self._carried]
-            yield self._batch(nothing, pa.nulls(len(batch), pa.float32()), batch.column(0))
+            self.rows += len(batch)
+            empty = [pa.nulls(len(batch), field.type) for field in self.schema][:-2]
+            version = pa.repeat(pa.scalar(self._version, pa.int32()), len(batch))
+            yield pa.record_batch([*empty, version, batch.column(0)], schema=self.schema)
 
-    def sum(self, *, seconds: float) -> Scored:
+    def sum(self) -> Scored:
         """What all of them were."""
         scored = self.rows - self._refused
         return Scored(
@@ -182,19 +184,13 @@ class _Answers:
             refused=self._refused,
             by_reason=dict(self._by_reason.most_common()),
             mean_probability=self._total / scored if scored else None,
-            seconds=seconds,
+            seconds=0,
         )
 
     def _refuse(self, reasons: pa.Array) -> None:
         self._refused += len(reasons)
         for counted in pc.value_counts(pc.list_flatten(pc.split_pattern(reasons, BETWEEN_REASONS))).to_pylist():
             self._by_reason[counted["values"]] += counted["counts"]
-
-    def _batch(self, carried: list[pa.Array], probabilities: pa.Array, reasons: pa.Array) -> pa.RecordBatch:
-        rows = len(reasons)
-        self.rows += rows
-        columns = [*carried, probabilities, pa.repeat(self._version, rows), reasons]
-        return pa.record_batch(columns, schema=self.schema)
 
 
 def scored_batches(reader: Iterable[pa.RecordBatch], model: ServedModel) -> Iterator[tuple[pa.RecordBatch, Scores]]:
@@ -203,7 +199,7 @@ def scored_batches(reader: Iterable[pa.RecordBatch], model: ServedModel) -> Iter
     held: deque[tuple[pa.RecordBatch, Future[Scores]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for batch in reader:
-            held.append((batch, pool.submit(_score, batch, model)))
+            held.append((batch, pool.submit(scores_of, batch, model)))
             if len(held) > 2 * threads:
                 batch, scores = held.popleft()
                 yield batch, scores.result()
@@ -220,13 +216,6 @@ def _read(reader: pa.RecordBatchReader, of: str) -> Iterator[pa.RecordBatch]:
         if any(words in str(error) for words in DISK_FAULTS):
             raise
         raise WindowUnfit(f"{of} cannot be read to its end: {str(error).splitlines()[0]}") from error
-
-
-def _score(batch: pa.RecordBatch, model: ServedModel) -> Scores:
-    matrix = np.empty((len(batch), len(model.features)), np.float32)
-    for position in range(len(model.features)):
-        matrix[:, position] = batch.column(position).to_numpy()
-    return model.run(matrix)
 
 
 @contextmanager

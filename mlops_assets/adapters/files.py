@@ -41,9 +41,8 @@ def folder_in_one_piece(target: Path, *, is_whole: Callable[[Path], bool] = Path
     beside.mkdir()
     try:
         yield beside
-        for path in beside.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+        for path in beside.rglob("*"):
+            sync_folder(path)  # a file as well: what is opened to be read can be flushed
         sync_folder(beside)
         if target.exists() and not is_whole(target):
             target.rename(aside)
@@ -52,6 +51,8 @@ def folder_in_one_piece(target: Path, *, is_whole: Callable[[Path], bool] = Path
             sync_folder(target.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        if aside.is_file():
+            aside.unlink()
         shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -36,14 +36,19 @@ class Table:
 
     name: str
     """How a user knows it."""
-    sql: str
-    """What stands behind FROM."""
+    file: Path
+    """A Parquet file of it."""
     types: dict[str, str]
     """The engine's type by column."""
     is_text: bool
     """Whether it was a CSV file, where every value is a text yet to be read."""
     row_group_mb: float = 0
     """What the wanted columns of its largest row group unpack to, where somebody else wrote them."""
+
+    @property
+    def sql(self) -> str:
+        """What stands behind FROM."""
+        return parquet_files(self.file)
 
 
 def read_file(
@@ -119,7 +124,7 @@ def _read_parquet(connection: duckdb.DuckDBPyConnection, file: TableFile, wanted
             f"{file.name} has a column with values of {value / 1e3:,.0f} kB, {VALUE_LIMIT / 1e3:,.0f} kB are read at "
             "most: no feature, id or label is of that size"
         )
-    return Table(file.name, source, types, is_text=False, row_group_mb=row_group / 1e6)
+    return Table(file.name, file.path, types, is_text=False, row_group_mb=row_group / 1e6)
 
 
 def _largest(connection: duckdb.DuckDBPyConnection, path: Path, wanted: Collection[str]) -> tuple[int, int]:
@@ -156,7 +161,7 @@ def _read_csv(connection: duckdb.DuckDBPyConnection, file: TableFile, folder: Pa
         "INSERT INTO unreadable_lines SELECT $name, line, any_value(csv_line) FROM reject_errors GROUP BY line",
         {"name": file.name},
     )
-    return Table(file.name, parquet_files(rewritten), dict.fromkeys(names, "VARCHAR"), is_text=True)
+    return Table(file.name, rewritten, dict.fromkeys(names, "VARCHAR"), is_text=True)
 
 
 def _header(file: TableFile) -> tuple[list[str], str]:

@@ -1,47 +1,33 @@
 """Judges the rows of a window that was read: clean ones and quarantined ones, each written in a stream.
 
-Here belongs running the rules. What they are belongs to `mlops_assets.domain.row_rules`.
+Here belongs running the rules, on whichever engine. What they are belongs to `mlops_assets.domain.row_reading` and
+`row_rules`.
 """
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
-
-from mlops_assets.adapters.engine import number
-from mlops_assets.adapters.table_files import reading_from, write_parquet
+from mlops_assets.adapters.row_engine import RowEngine
 from mlops_assets.adapters.window_tables import Reading
 from mlops_assets.domain.dataset import Dataset
-from mlops_assets.domain.row_rules import (
-    LINE_UNREADABLE,
-    TEXT_TYPES,
-    broken_sql,
-    read_feature,
-    read_label,
-    read_text,
-    read_time,
-    reasons_sql,
-    row_rules,
-    several,
-    truth_texts,
-    unread,
-)
-from mlops_assets.domain.sql import literal, literals, parquet_files, quoted
-from mlops_assets.domain.windows import SPLIT_COLUMN, VALIDATION, WindowCounts, WindowUnfit, split_sql
+from mlops_assets.domain.row_reading import feature_value, label_of, several, text_of, time_value, truth_texts, unread
+from mlops_assets.domain.row_rules import LINE_UNREADABLE, is_broken, reasons, row_rules
+from mlops_assets.domain.windows import SPLIT_COLUMN, VALIDATION, WindowCounts, WindowUnfit, split_side
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+REASONS, LINE_NUMBER, LINE = "_reasons", "_line_number", "_line"
 
 
 def write_rows(
-    connection: duckdb.DuckDBPyConnection,
-    reading: Reading,
-    dataset: Dataset,
-    *,
-    clean: Path,
-    quarantined: Path,
-    of: str,
+    engine: RowEngine, reading: Reading, dataset: Dataset, *, clean: Path, quarantined: Path, of: str
 ) -> WindowCounts:
-    """Writes each row of the view `landed` to one of two files.
+    """Writes each landed row to one of two files.
 
     Args:
-        connection: The engine, with what `window_tables` made.
+        engine: What runs the rules, with what `window_tables` made.
         reading: What it said of that.
         dataset: The contract.
         clean: Gets id, split key, target, kept columns, features (float32 and text) and the split.
@@ -52,118 +38,127 @@ def write_rows(
         WindowUnfit: the rows cannot be read to their end.
     """
     rules = row_rules(dataset)
-    connection.execute(f"CREATE VIEW read AS {_read_sql(dataset, reading)}")
-    _mark_duplicates(connection, of)
-    connection.execute("CREATE VIEW judged AS SELECT *, _id IN (FROM twice) AS _is_duplicate FROM read")
-    clean_rows = write_parquet(
-        connection, f"SELECT {_clean_columns(dataset)} FROM judged WHERE NOT ({broken_sql(rules)})", clean, of=of
-    )
-    raw = ", ".join(f"{_raw(column)} AS {quoted(column)}" for column in reading.types)
-    set_aside = (
-        f"SELECT {raw}, {reasons_sql(rules)} AS _reasons, NULL::BIGINT AS _line_number, NULL::VARCHAR AS _line "
-        f"FROM judged WHERE {broken_sql(rules)} UNION ALL BY NAME "
-        f"SELECT [{literal(LINE_UNREADABLE.reason)}] AS _reasons, _line_number, _line FROM unreadable_lines"
-    )
-    quarantined_rows = write_parquet(connection, set_aside, quarantined, of=of)
-    return _count(connection, dataset, clean=clean, quarantined=quarantined, rows=(clean_rows, quarantined_rows))
-
-
-def count_new_categories(connection: duckdb.DuckDBPyConnection, reading: Reading, dataset: Dataset) -> dict[str, int]:
-    """Rows, by feature, whose value the contract does not name and lets through as missing."""
-    open_ones = {name: feature for name, feature in dataset.features.items() if feature.new_categories == "as_missing"}
-    if not open_ones:
-        return {}
-    counts = []
-    for name, feature in open_ones.items():
-        strict = feature.model_copy(update={"new_categories": "quarantine"})
-        value, _ = read_feature(name, strict, reading.types[name], is_text=name in reading.text)
-        counts.append(f"count(*) FILTER ({value} NOT IN ({literals(feature.categories)}))")
-    found = connection.execute(f"SELECT {', '.join(counts)} FROM landed").fetchone() or ()
-    return {name: rows for name, rows in zip(open_ones, found, strict=True) if rows}
-
-
-def _read_sql(dataset: Dataset, reading: Reading) -> str:
-    """Every landed row as the rules speak of it, and its columns as they landed (`_raw NAME`)."""
-
-    def text(column: str) -> str:
-        return read_text(quoted(column), reading.types[column])
-
-    own = "NULL::VARCHAR"
-    if dataset.target in reading.types:
-        own = read_label(quoted(dataset.target), reading.types[dataset.target])
-    columns = [
-        f"{text(dataset.row_id)} AS _id",
-        f"{text(dataset.split_by)} AS _key",
-        f"coalesce(_label, {own}) AS _truth",  # a label that comes late corrects what the row said
-        *(f"{quoted(column)} AS {_raw(column)}" for column in reading.types),
-    ]
-    for column in dataset.kept:
-        if column == dataset.event_time:
-            is_text = column in reading.text or reading.types[column].startswith(TEXT_TYPES)
-            value, not_read = read_time(column, is_text=is_text)
-            columns += [f"{value} AS {quoted(column)}", f"{not_read} AS {unread(column)}"]
-        else:
-            columns.append(f"{text(column)} AS {quoted(column)}")
-    for name, feature in dataset.features.items():
-        value, not_read = read_feature(name, feature, reading.types[name], is_text=name in reading.text)
-        columns += [f"{value} AS {quoted(name)}", f"{not_read} AS {unread(name)}"]
-    columns += [several(table) for table in dataset.source.tables[1:]]
-    return f"SELECT {', '.join(columns)}, _is_contradictory FROM landed"
-
-
-def _raw(column: str) -> str:
-    return quoted(f"_raw {column}")
-
-
-def _mark_duplicates(connection: duckdb.DuckDBPyConnection, of: str) -> None:
-    """Makes `twice`, the ids that more than one row has.
-
-    First by a hash of 8 bytes, which costs a tenth of the memory of ids; the ids themselves settle what it suspects.
-    Sorted hashes meet their equals as neighbours: of 10 M ids that takes 320 MB, grouping them 520 MB and no less time.
-    """
-    with reading_from(of):
-        connection.execute(
-            "CREATE TABLE suspected AS SELECT DISTINCT h FROM (SELECT h, lag(h) OVER (ORDER BY h) AS before "
-            "FROM (SELECT hash(_id) AS h FROM read WHERE _id IS NOT NULL)) WHERE h = before"
+    landed, lines = engine.landed(reading), engine.unreadable_lines()
+    with engine.reading_from(of):
+        read = engine.named("read", read_rows(landed, dataset, text=reading.text, raw=reading.types))
+        twice = engine.kept("twice", repeated(engine.suspects(read, "_id"), "_id"))
+    marked = engine.named("marked", read.mutate(_is_duplicate=read["_id"].isin(twice["_id"])))
+    # Both verdicts under one name: an expression takes as long to be put into words as a small window to be read.
+    judged = engine.named("judged", marked.mutate(_is_broken=is_broken(marked, rules), _reasons=reasons(marked, rules)))
+    clean_count = engine.write(clean_rows(judged, dataset), clean, of=of)
+    quarantined_count = engine.write(quarantined_rows(judged, lines, raw=reading.types), quarantined, of=of)
+    ((landed_count,),) = engine.answers(landed.aggregate(rows=landed.count()))
+    line_count = engine.answers(lines.aggregate(rows=lines.count()))[0][0] if lines is not None else 0
+    kept, set_aside = engine.parquet(clean), engine.parquet(quarantined)
+    labelled, validation = engine.answers(
+        kept.aggregate(
+            labelled=kept[dataset.target].count(), validation=kept.count(where=kept[SPLIT_COLUMN] == VALIDATION)
         )
-        connection.execute(
-            "CREATE TABLE twice AS SELECT _id FROM read WHERE hash(_id) IN (FROM suspected) AND _id IS NOT NULL "
-            "GROUP BY 1 HAVING count(*) > 1"
-            if number(connection, "SELECT count(*) FROM suspected")
-            else "CREATE TABLE twice (_id VARCHAR)"
-        )
-
-
-def _clean_columns(dataset: Dataset) -> str:
-    _, yes = truth_texts(dataset)
-    columns = [f"_id AS {quoted(dataset.row_id)}"]
-    if dataset.split_by != dataset.row_id:
-        columns.append(f"_key AS {quoted(dataset.split_by)}")
-    columns.append(f"_truth IN ({literals(yes)}) AS {quoted(dataset.target)}")  # null where no label has come
-    columns += [quoted(column) for column in dataset.kept]
-    columns += [
-        f"{quoted(name)}::{'VARCHAR' if feature.type == 'category' else 'FLOAT'} AS {quoted(name)}"
-        for name, feature in dataset.features.items()
-    ]
-    return ", ".join([*columns, f"{split_sql('_key')} AS {SPLIT_COLUMN}"])
-
-
-def _count(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, *, clean: Path, quarantined: Path, rows: tuple[int, int]
-) -> WindowCounts:
-    landed = number(connection, "SELECT (SELECT count(*) FROM landed) + (SELECT count(*) FROM unreadable_lines)")
-    kept = parquet_files(clean)
-    by_reason = connection.execute(
-        f"SELECT unnest(_reasons) AS reason, count(*) FROM {parquet_files(quarantined)} GROUP BY 1 ORDER BY 2 DESC, 1"
-    ).fetchall()
+    )[0]
     counts = WindowCounts(
-        rows=landed,
-        clean=rows[0],
-        labelled=number(connection, f"SELECT count({quoted(dataset.target)}) FROM {kept}"),
-        validation=number(connection, f"SELECT count(*) FILTER ({SPLIT_COLUMN} = '{VALIDATION}') FROM {kept}"),
-        quarantined=rows[1],
-        by_reason=dict(by_reason),
+        rows=landed_count + line_count,
+        clean=clean_count,
+        labelled=labelled,
+        validation=validation or 0,
+        quarantined=quarantined_count,
+        by_reason=dict(engine.answers(rows_by_reason(set_aside))),
     )
     if counts.rows != counts.clean + counts.quarantined:
         raise WindowUnfit(f"rows were lost, which is a fault of the engine and not of the window: {counts}")
     return counts
+
+
+def count_new_categories(engine: RowEngine, reading: Reading, dataset: Dataset) -> dict[str, int]:
+    """Rows, by feature, whose value the contract does not name and lets through as missing."""
+    open_ones = {name: feature for name, feature in dataset.features.items() if feature.new_categories == "as_missing"}
+    if not open_ones:
+        return {}
+    landed, counts = engine.landed(reading), []
+    for name, feature in open_ones.items():
+        strict = feature.model_copy(update={"new_categories": "quarantine"})
+        value, _ = feature_value(landed[name], strict, is_text=name in reading.text)
+        counts.append(landed.count(where=value.notin(feature.categories)).name(name))
+    (found,) = engine.answers(landed.aggregate(counts))
+    return {name: rows for name, rows in zip(open_ones, found, strict=True) if rows}
+
+
+def read_rows(landed: "ir.Table", dataset: Dataset, *, text: Collection[str], raw: Collection[str]) -> "ir.Table":
+    """Every landed row as the rules speak of it, and its columns as they landed (`_raw NAME`).
+
+    Args:
+        landed: The rows.
+        dataset: The contract.
+        text: Columns that come from a CSV file, where every value is a text yet to be read.
+        raw: The columns that landed.
+    """
+    import ibis
+
+    own = label_of(landed[dataset.target]) if dataset.target in raw else ibis.null("string")
+    columns: dict[str, ir.Value] = {
+        "_id": text_of(landed[dataset.row_id]),
+        "_key": text_of(landed[dataset.split_by]),
+        "_truth": ibis.coalesce(landed["_label"], own),  # a label that comes late corrects what the row said
+        **{_raw(column): landed[column] for column in raw},
+    }
+    for column in dataset.kept:
+        if column == dataset.event_time:
+            is_text = column in text or landed[column].type().is_string()
+            columns[column], columns[unread(column)] = time_value(landed[column], is_text=is_text)
+        else:
+            columns[column] = text_of(landed[column])
+    for name, feature in dataset.features.items():
+        columns[name], columns[unread(name)] = feature_value(landed[name], feature, is_text=name in text)
+    said = [*(several(table) for table in dataset.source.tables[1:]), "_is_contradictory"]
+    return landed.select(*_named(columns), *said)
+
+
+def repeated(rows: "ir.Table", column: str) -> "ir.Table":
+    """The values of a column that more than one row has."""
+    values = rows.filter(rows[column].notnull())
+    return values.group_by(column).having(values.count() > 1).aggregate()
+
+
+def clean_rows(judged: "ir.Table", dataset: Dataset) -> "ir.Table":
+    """The rows that hold the contract, as they are stored."""
+    _, yes = truth_texts(dataset)
+    columns: dict[str, ir.Value] = {dataset.row_id: judged["_id"], dataset.split_by: judged["_key"]}
+    columns[dataset.target] = judged["_truth"].isin(yes)  # null where no label has come
+    columns |= {column: judged[column] for column in dataset.kept}
+    columns |= {
+        name: judged[name] if feature.type == "category" else judged[name].cast("float32")
+        for name, feature in dataset.features.items()
+    }
+    columns[SPLIT_COLUMN] = split_side(judged["_key"])
+    return judged.filter(~judged["_is_broken"]).select(*_named(columns))
+
+
+def quarantined_rows(judged: "ir.Table", lines: "ir.Table | None", *, raw: Collection[str]) -> "ir.Table":
+    """The other rows as they landed, and lines that are no rows, with the reasons."""
+    import ibis
+
+    landed = {column: judged[_raw(column)] for column in raw}
+    columns = {**landed, REASONS: judged[REASONS], LINE_NUMBER: ibis.null("int64"), LINE: ibis.null("string")}
+    broken = judged.filter(judged["_is_broken"]).select(*_named(columns))
+    if lines is None:
+        return broken
+    why = ibis.array([ibis.literal(LINE_UNREADABLE.reason)])
+    said = {REASONS: why, LINE_NUMBER: lines[LINE_NUMBER], LINE: lines[LINE]}
+    empty = {column: ibis.null(value.type()) for column, value in landed.items()}
+    return broken.union(lines.select(*_named({**empty, **said})), distinct=False)
+
+
+def rows_by_reason(quarantined: "ir.Table") -> "ir.Table":
+    """The quarantined rows by reason, the most frequent first; a row may have several."""
+    import ibis
+
+    each = quarantined.select(reason=quarantined[REASONS].unnest())
+    return each.group_by("reason").aggregate(rows=each.count()).order_by([ibis.desc("rows"), "reason"])
+
+
+def _named(columns: "Mapping[str, ir.Value]") -> "list[ir.Value]":
+    """As arguments: a column may have a name that a parameter has too."""
+    return [value.name(name) for name, value in columns.items()]
+
+
+def _raw(column: str) -> str:
+    return f"_raw {column}"

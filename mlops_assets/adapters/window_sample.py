@@ -4,16 +4,18 @@ Here belong the order in which rows are drawn, which of them the sample holds, a
 belongs to `window_store`.
 """
 
+from collections.abc import Mapping
 from math import sqrt
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
-
-from mlops_assets.adapters.table_files import write_parquet
+from mlops_assets.adapters.row_engine import RowEngine
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.dataset_tables import MAX_SAMPLE_ROWS
-from mlops_assets.domain.sql import literal, parquet_files, quoted
 from mlops_assets.domain.windows import SPLIT_COLUMN, TRAIN, VALIDATION, WindowCounts
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
 SAMPLE = f"sample-{MAX_SAMPLE_ROWS}.parquet"
 """Says how many rows of a side it holds: kept for fewer, it would stand for rows that it does not have."""
@@ -24,14 +26,14 @@ NO_CUT = "g"
 """Comes after all hex digits."""
 
 
-def draw_order(dataset: Dataset) -> str:
-    """What rows are drawn by, in SQL: the MD5 of the row id as hex text, whose order is that of the number."""
-    row_id = quoted(dataset.row_id)
-    return f"md5({row_id}), {row_id}"
+def draw_order(rows: "ir.Table", dataset: Dataset) -> "tuple[ir.StringColumn, ir.StringColumn]":
+    """What rows are drawn by: the MD5 of the row id as hex text, whose order is that of the number; then the id."""
+    row_id = rows[dataset.row_id]
+    return row_id.hexdigest("md5"), row_id
 
 
 def write_sample(
-    connection: duckdb.DuckDBPyConnection,
+    engine: RowEngine,
     dataset: Dataset,
     counts: WindowCounts,
     *,
@@ -45,7 +47,7 @@ def write_sample(
     Sorting 10 M rows takes 28 s. Those below a cut through the hashes, 1 in 100, are found in one pass of 1.3 s.
 
     Args:
-        connection: The engine.
+        engine: What reads and writes them.
         dataset: The contract.
         counts: Of the clean rows.
         clean: Their file.
@@ -59,16 +61,26 @@ def write_sample(
     if counts.clean <= 2 * most:
         return
     sides = {TRAIN: counts.clean - counts.validation, VALIDATION: counts.validation}
+    rows = engine.parquet(clean)
+    cuts = {side: cut(count, most) for side, count in sides.items()}
+    written = engine.write(first_rows(below(rows, cuts, dataset), dataset, most), sample, of=of)
+    if written < sum(min(count, most) for count in sides.values()):
+        engine.write(first_rows(rows, dataset, most), sample, of=of)
 
-    def write(condition: str) -> int:
-        place = f"row_number() OVER (PARTITION BY {SPLIT_COLUMN} ORDER BY {draw_order(dataset)})"
-        first = f"SELECT * FROM {parquet_files(clean)} WHERE {condition} QUALIFY {place} <= {most:d}"
-        return write_parquet(connection, first, sample, of=of)
 
-    cuts = " ".join(f"WHEN {literal(side)} THEN {literal(cut(rows, most))}" for side, rows in sides.items())
-    written = write(f"md5({quoted(dataset.row_id)}) < CASE {SPLIT_COLUMN} {cuts} END")
-    if written < sum(min(rows, most) for rows in sides.values()):
-        write("true")
+def first_rows(rows: "ir.Table", dataset: Dataset, most: int) -> "ir.Table":
+    """The first rows of each side of the split."""
+    import ibis
+
+    place = ibis.row_number().over(group_by=SPLIT_COLUMN, order_by=draw_order(rows, dataset))
+    placed = rows.mutate(_place=place)
+    return placed.filter(placed["_place"] < most).drop("_place")
+
+
+def below(rows: "ir.Table", cuts: Mapping[str, str], dataset: Dataset) -> "ir.Table":
+    """The rows whose hash is below the cut of their side."""
+    digest, _ = draw_order(rows, dataset)
+    return rows.filter(digest < rows[SPLIT_COLUMN].cases(*cuts.items()))
 
 
 def cut(rows: int, most: int) -> str:

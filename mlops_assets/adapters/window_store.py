@@ -7,16 +7,19 @@ samples to `window_sample`; pandas appears in bounded frames alone.
 """
 
 import hashlib
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from mlops_assets.adapters.engine import engine
 from mlops_assets.adapters.files import folder_in_one_piece, write_atomically
 from mlops_assets.adapters.landing.landed_window import LandedWindow
+from mlops_assets.adapters.row_engines import Engines
 from mlops_assets.adapters.table_files import types_of
 from mlops_assets.adapters.window_records import (
     CURRENT,
@@ -32,7 +35,7 @@ from mlops_assets.adapters.window_sample import SAMPLE, draw_order, rows_to_draw
 from mlops_assets.adapters.window_tables import read_tables
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.row_rules import LINE_UNREADABLE, row_rules
-from mlops_assets.domain.sql import literal, literals, parquet_files, quoted
+from mlops_assets.domain.sql import literals, parquet_files, quoted
 from mlops_assets.domain.windows import (
     SPLIT_COLUMN,
     WindowUnfit,
@@ -51,12 +54,17 @@ like new data to a training.
 """
 
 
+class RowIdMissing(Exception):
+    """Stored rows have no column of the contract's row id, which the message names."""
+
+
 class WindowStore:
     """Data windows under one folder."""
 
-    def __init__(self, folder: Path, dataset: Dataset) -> None:
+    def __init__(self, folder: Path, dataset: Dataset, engines: Engines | None = None) -> None:
         self.folder = folder
         self.dataset = dataset
+        self._engines = engines or Engines()
 
     def take(self, landed: LandedWindow) -> tuple[Intake, DataWindow | None]:
         """Stores a landed window, and makes it the current version of its window where it is fit.
@@ -171,22 +179,26 @@ class WindowStore:
         Returns:
             A frame with row id, split key, target and features: numbers and booleans float32, categories and ids str,
             null as NaN in numbers and None in categories; the target bool where `labelled`, else bool or None.
+
+        Raises:
+            RowIdMissing: the rows were stored under a contract with another row id.
         """
         files = [
             rows_to_draw_from(self._folder(window) / version / CLEAN, max_rows=max_rows, labelled=labelled)
             for window, version in versions.items()
         ]
-        conditions = [f"{SPLIT_COLUMN} = {literal(split)}"] if split else []
-        conditions += [f"{quoted(self.dataset.target)} IS NOT NULL"] if labelled else []
-        row_id = quoted(self.dataset.row_id)
-        # An id may come back in another window: then the file, that is the window, settles the order.
-        drawn = (
-            f"SELECT * FROM {parquet_files(*files, file_column='_file')} WHERE {' AND '.join(conditions) or 'true'} "
-            f"ORDER BY {draw_order(self.dataset)}, _file LIMIT {max_rows:d}"
-        )
-        with engine(self.folder) as connection:
-            ordered = f"SELECT * EXCLUDE ({SPLIT_COLUMN}, _file) FROM ({drawn}) ORDER BY {row_id}, _file"
-            frame: pd.DataFrame = connection.sql(ordered).df()
+        with TemporaryDirectory(prefix=".draw-", dir=self.folder) as work, engine(self.folder) as connection:
+            rows = self._engines.over(connection, Path(work))
+            drawn = rows.parquet(*files, file_column="_file")
+            if self.dataset.row_id not in drawn.columns:
+                raise RowIdMissing(self.dataset.row_id)
+            if split:
+                drawn = drawn.filter(drawn[SPLIT_COLUMN] == split)
+            if labelled:
+                drawn = drawn.filter(drawn[self.dataset.target].notnull())
+            # An id may come back in another window: then the file, that is the window, settles the order.
+            first = drawn.order_by([*draw_order(drawn, self.dataset), "_file"]).limit(max_rows)
+            frame = rows.frame(first.order_by([self.dataset.row_id, "_file"]).drop(SPLIT_COLUMN, "_file"))
         return frame.astype({self.dataset.target: bool}) if labelled else frame
 
     def quarantined(self, stored: DataWindow, *, rows: int, reasons: Sequence[str] = ()) -> pd.DataFrame:
@@ -222,10 +234,11 @@ class WindowStore:
             work = folder / "work"
             work.mkdir()
             reading = read_tables(connection, landed, self.dataset, work)
+            rows = self._engines.over(connection, work)
             counts = write_rows(
-                connection, reading, self.dataset, clean=folder / CLEAN, quarantined=folder / QUARANTINED, of=name
+                rows, reading, self.dataset, clean=folder / CLEAN, quarantined=folder / QUARANTINED, of=name
             )
-            write_sample(connection, self.dataset, counts, clean=folder / CLEAN, sample=folder / SAMPLE, of=name)
+            write_sample(rows, self.dataset, counts, clean=folder / CLEAN, sample=folder / SAMPLE, of=name)
             kinds = {rule.reason: rule.kind for rule in [LINE_UNREADABLE, *row_rules(self.dataset)]}
             stored = DataWindow(
                 window=landed.window,
@@ -238,13 +251,11 @@ class WindowStore:
                 ignored_columns=reading.ignored_columns,
                 unmatched=reading.unmatched,
                 absent=reading.absent,
-                new_categories=count_new_categories(connection, reading, self.dataset),
+                new_categories=count_new_categories(rows, reading, self.dataset),
             )
             landed.demand_unchanged()
             (folder / RECORD).write_text(stored.model_dump_json(indent=2))
-            for path in work.iterdir():
-                path.unlink()
-            work.rmdir()
+            shutil.rmtree(work)
         return stored
 
     def _original_of(self, landed: LandedWindow) -> str | None:

@@ -13,7 +13,7 @@ from mlops_assets.adapters.engine import make_room, number
 from mlops_assets.adapters.landing.landed_window import LandedWindow
 from mlops_assets.adapters.table_files import Table, read_file, reading_from, write_parquet
 from mlops_assets.domain.dataset import Dataset
-from mlops_assets.domain.row_rules import can_hold, read_label, read_text, several
+from mlops_assets.domain.row_reading import can_hold, label_sql, several, text_sql
 from mlops_assets.domain.sql import parquet_files, quoted
 from mlops_assets.domain.windows import WindowUnfit
 
@@ -25,6 +25,8 @@ BASE, LABELS = "base", "labels"
 class Reading:
     """The window's tables, read as one: the engine's view `landed`."""
 
+    file: Path
+    """A Parquet file of the same rows. Those of one table may lack what comes of others: `_label` and its kind."""
     types: dict[str, str]
     """The engine's type by column."""
     text: frozenset[str]
@@ -64,7 +66,7 @@ def read_tables(connection: duckdb.DuckDBPyConnection, landed: LandedWindow, dat
     for name, alias in list(aliases.items())[1:]:
         own = [column for column, origin in origins.items() if origin == name]
         joins.append(_join(connection, dataset, base, tables[name], alias, own))
-        columns.append(f"coalesce({alias}._rows, 1) > 1 AS {several(name)}")
+        columns.append(f"coalesce({alias}._rows, 1) > 1 AS {quoted(several(name))}")
         unmatched[name] = _unmatched(connection, tables[name], alias)
         absent[name] = _absent(connection, tables[name], alias)
     text = frozenset(column for column, name in origins.items() if tables[name].is_text)
@@ -78,12 +80,14 @@ def read_tables(connection: duckdb.DuckDBPyConnection, landed: LandedWindow, dat
     _demand_readable(connection, base)
     make_room(connection, row_group_mb=max(table.row_group_mb for table in tables.values()))
     select = f"SELECT {', '.join(columns)} FROM {base.sql} AS {BASE} {' '.join(joins)}"
+    file = base.file
     if joins:  # joined once, for it is read three times
-        joined = folder / "joined.parquet"
-        write_parquet(connection, select, joined, of=base.name)
-        select = f"SELECT * FROM {parquet_files(joined)}"
+        file = folder / "joined.parquet"
+        write_parquet(connection, select, file, of=base.name)
+        select = f"SELECT * FROM {parquet_files(file)}"
     connection.execute(f"CREATE VIEW landed AS {select}")
     return Reading(
+        file=file,
         types=types,
         text=text,
         ignored_columns=(
@@ -143,7 +147,7 @@ def _join_labels(connection: duckdb.DuckDBPyConnection, dataset: Dataset, base: 
     for table, column in ((labels, key), (labels, target), (base, key)):
         if column not in table.types:
             raise WindowUnfit(f"columns are missing: {table.name} lacks {column}, which its labels are joined by")
-    label = read_label(quoted(target), labels.types[target])
+    label = label_sql(quoted(target), labels.types[target])
     connection.execute(
         f"CREATE VIEW {LABELS} AS SELECT {_key(labels, key)} AS _k, min({label}) AS _label, "
         f"count(DISTINCT {label}) AS _values, count(*) AS _rows FROM {labels.sql} GROUP BY 1"
@@ -153,7 +157,7 @@ def _join_labels(connection: duckdb.DuckDBPyConnection, dataset: Dataset, base: 
 
 def _joined_to(connection: duckdb.DuckDBPyConnection, base: Table, key: str, alias: str) -> str:
     connection.execute(f"CREATE OR REPLACE VIEW keys AS SELECT {_key(base, key)} AS _k FROM {base.sql}")
-    own = read_text(f"{BASE}.{quoted(key)}", base.types[key])
+    own = text_sql(f"{BASE}.{quoted(key)}", base.types[key])
     return f"LEFT JOIN {alias} ON {own} = {alias}._k"
 
 
@@ -168,7 +172,7 @@ def _absent(connection: duckdb.DuckDBPyConnection, table: Table, alias: str) -> 
 
 
 def _key(table: Table, column: str) -> str:
-    return read_text(quoted(column), table.types[column])
+    return text_sql(quoted(column), table.types[column])
 
 
 def _demand_readable(connection: duckdb.DuckDBPyConnection, base: Table) -> None:

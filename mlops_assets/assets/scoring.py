@@ -1,9 +1,12 @@
 """`scored_window`: the production model's scores of all rows of a window, when somebody asks for them."""
 
+import shutil
+
 import dagster as dg
 
 from mlops_assets.adapters.batch_scoring import score_file
 from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.adapters.row_engines import Engines
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.domain.windows import WindowUnfit
 from mlops_assets.partitions import window_partitions
@@ -22,6 +25,7 @@ def scored_window(
     context: dg.AssetExecutionContext,
     windows: dg.ResourceParam[WindowStore],
     releases: dg.ResourceParam[ReleaseStore],
+    engines: dg.ResourceParam[Engines],
     scored: ScoredWindowsResource,
 ) -> dg.MaterializeResult[None]:
     """A probability for each clean row of a window, as Parquet, in memory that does not follow the window's size.
@@ -36,9 +40,11 @@ def scored_window(
         raise dg.Failure("there is no production model yet: nothing was promoted", allow_retries=False)
     path = scored.file(window, data_version=current.data_version, model_version=pointer.model_version)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir() and engines.name == "duckdb":
+        shutil.rmtree(path)  # what Spark wrote, which no file takes the place of
     try:
         manifest, exported = releases.exported(pointer.model_version, manifest_sha256=pointer.manifest_sha256)
-        found = score_file(windows.clean_rows(current), path, manifest=manifest, exported=exported)
+        found = score_file(windows.clean_rows(current), path, manifest=manifest, exported=exported, engines=engines)
     except (ReleaseInvalid, WindowUnfit) as error:
         raise dg.Failure(f"window {window} is not scored: {error}", allow_retries=False) from error
     metadata: dict[str, dg.MetadataValue] = {

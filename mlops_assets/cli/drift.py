@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,7 +16,7 @@ from rich.table import Table
 from mlops_assets.adapters.drift_measurement import PREDICTION, DriftMeasurement, measure_drift
 from mlops_assets.adapters.release_store import ReleaseStore, missing_inputs
 from mlops_assets.adapters.window_records import DataWindow
-from mlops_assets.adapters.window_store import WindowStore
+from mlops_assets.adapters.window_store import RowIdMissing, WindowStore
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
@@ -146,7 +145,7 @@ def _in_use(windows: WindowStore, window: str) -> DataWindow:
 def _sample(windows: WindowStore, window: DataWindow) -> pd.DataFrame:
     dataset = windows.dataset
     lacking = f"row id ({dataset.row_id})"
-    with suppress(duckdb.BinderException):
+    with suppress(RowIdMissing):
         version = {window.window: window.data_version}
         sample = windows.draw(version, split=None, max_rows=dataset.drift.sample_rows)
         if dataset.split_by in sample.columns:

@@ -54,11 +54,11 @@ def make_database(url: str) -> str | None:
     Raises:
         UserError: the server cannot be reached, or does not let us.
     """
-    parts = conninfo_to_dict(url.replace("postgresql+psycopg2://", "postgresql://", 1))
+    parts = conninfo_to_dict(url)
     name = str(parts["dbname"])
     try:
         with psycopg.connect(
-            make_conninfo(**{**parts, "dbname": MAINTENANCE}), autocommit=True, connect_timeout=CONNECT_SECONDS
+            make_conninfo(url, dbname=MAINTENANCE), autocommit=True, connect_timeout=CONNECT_SECONDS
         ) as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
                 return None

@@ -18,9 +18,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from mlops_assets.adapters.batch_scoring import PROBABILITY, REASON, Scored, score_file
+from mlops_assets.adapters.batch_scoring import score_file
 from mlops_assets.adapters.landing.landed_window import FORMATS
 from mlops_assets.adapters.release_store import ReleaseStore
+from mlops_assets.adapters.row_engine import EngineMissing
+from mlops_assets.adapters.row_engines import engines_of
+from mlops_assets.adapters.scored_rows import PROBABILITY, REASON, Scored
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.state import demand_state
 from mlops_assets.config import Settings
@@ -39,8 +42,12 @@ def score(
         UserError: there is no such model, or a file that cannot be read or written.
     """
     demand_state(settings)
+    engines = engines_of(settings)
     _demand_files(file, output, force=force)
+    if engines.name == "spark" and output.suffix != ".parquet":
+        raise UserError(f"Spark writes Parquet, and MLOPS_ENGINE is spark: {output.name} must end with .parquet")
     try:
+        engines.demand()
         manifest, exported = _production(settings) if version is None else _registered(settings, version)
         with Progress(
             TextColumn("{task.description}"),
@@ -59,10 +66,13 @@ def score(
                 output,
                 manifest=manifest,
                 exported=exported,
+                engines=engines,
                 told=lambda done, of: progress.update(task, completed=done, total=of),
             )
     except ReleaseInvalid as error:
         raise UserError(f"the model cannot be used: {error}") from error
+    except EngineMissing as error:
+        raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error}") from error
     for line in told(scored, output, manifest.model_version):

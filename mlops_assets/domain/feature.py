@@ -8,7 +8,9 @@ FLOAT32_EXACT_INTEGER = 2**24
 """Largest magnitude up to which every integer is exact in float32, which features are from the window on."""
 
 FLOAT32_MAX = 3.4028234663852886e38
-"""What is larger is infinite in float32."""
+"""The largest number of float32."""
+FLOAT32_INFINITE = 3.4028235677973366e38
+"""From here on a number becomes infinite in float32, which takes the nearest: half a step above the largest."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

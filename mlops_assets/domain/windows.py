@@ -7,8 +7,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlops_assets.domain.dataset import Dataset
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
 WINDOW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 VALIDATION_ONE_IN = 4
@@ -69,10 +73,13 @@ def split_of(split_key: str) -> str:
     return VALIDATION if int(digits, 16) % VALIDATION_ONE_IN == 0 else TRAIN
 
 
-def split_sql(split_key: str) -> str:
-    """`split_of` in SQL, of an expression that gives the key as text."""
-    digits = f"('0x' || md5({split_key})[1:8])::UBIGINT"
-    return f"CASE WHEN {digits} % {VALIDATION_ONE_IN} = 0 THEN '{VALIDATION}' ELSE '{TRAIN}' END"
+def split_side(split_key: "ir.StringValue") -> "ir.StringValue":
+    """`split_of` as an expression, of a key's text.
+
+    The last of the eight hex digits alone decides, since 16 is a multiple of 4.
+    """
+    of_validation = [f"{digit:x}" for digit in range(0, 16, VALIDATION_ONE_IN)]
+    return split_key.hexdigest("md5").substr(7, 1).isin(of_validation).ifelse(VALIDATION, TRAIN)
 
 
 def unfit_for(dataset: Dataset, counts: WindowCounts) -> str | None:

@@ -21,6 +21,31 @@ STANDIN_ENTRY = "/usr/local/bin/entry.sh"
 """What a stand-in of PostgreSQL's image starts with; it takes the password by another variable than the real one."""
 
 
+PORTS = {
+    "dagster": "MLOPS_DAGSTER_PORT",
+    "mlflow": "MLOPS_MLFLOW_PORT",
+    "reports": "MLOPS_REPORTS_PORT",
+    "service": "MLOPS_SERVICE_PORT",
+}
+"""Published ports, and the settings that name them."""
+
+
+RECORDED = """
+import contextlib, pathlib, pyarrow.parquet as pq
+for path in sorted(pathlib.Path("/state/serving/log").glob("*")):
+    with contextlib.suppress(FileNotFoundError):  # it was sealed, or gathered, since it was listed
+        content = path.read_bytes()
+        print(content[: content.rfind(b"\\n") + 1].decode(), end="")
+print("---")
+for path in pathlib.Path("/state/prediction_log").glob("**/predictions.parquet"):
+    print(*pq.read_table(path, columns=["id"])["id"].to_pylist(), sep="\\n")
+"""
+"""Prints what is in the log, a line each, then the ids of what was gathered of it.
+
+In this order: what is gathered meanwhile is met a second time, and not missed.
+"""
+
+
 @dataclass
 class Compose:
     """One project of Compose. All that it makes is gone after `remove`."""
@@ -136,16 +161,10 @@ class Compose:
         return "".join(self._docker(*kind, "--quiet", "--filter", label) for kind in kinds)
 
     def recorded(self) -> set[str]:
-        """Ids of all answered rows that the service has on record, gathered or not."""
-        script = (
-            "import pathlib, sys\n"
-            "for path in sorted(pathlib.Path('/state/serving/log').glob('*')):\n"
-            "    content = path.read_bytes()\n"
-            "    sys.stdout.buffer.write(content[: content.rfind(b'\\n') + 1])\n"
-        )
-        lines = self.run("exec", "-T", "code", "python", "-c", script).splitlines()
-        ids: set[str] = set()
-        for line in lines:
+        """Ids of all answered rows on record: what lies in the service's log, then what was gathered of it."""
+        lines, gathered = self.run("exec", "-T", "code", "python", "-c", RECORDED).split("---\n")
+        ids = set(gathered.split())
+        for line in lines.splitlines():
             record = msgspec.json.decode(line, type=PredictionRecord | BatchRecord | LabelRecord)
             if isinstance(record, BatchRecord):
                 ids.update(one.id for one in record.records())
@@ -161,15 +180,6 @@ class Compose:
         if check and done.returncode:
             raise AssertionError(f"docker {' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-4000:]}")
         return done.stdout
-
-
-PORTS = {
-    "dagster": "MLOPS_DAGSTER_PORT",
-    "mlflow": "MLOPS_MLFLOW_PORT",
-    "reports": "MLOPS_REPORTS_PORT",
-    "service": "MLOPS_SERVICE_PORT",
-}
-"""Published ports, and the settings that name them."""
 
 
 def until(holds: Callable[[], object], *, seconds: float, what: str) -> float:

@@ -108,11 +108,12 @@ def test_a_container_that_is_killed_comes_back_and_nothing_is_lost(stack: Compos
         until(lambda: stack.is_back(service, since), seconds=HEAL_SECONDS, what=f"{service} is back")
         answered = len(load.answers)
         until(lambda: len(load.answers) > answered + 100, seconds=30, what="requests are answered again")
-    assert load.statuses.keys() == {200}
+    # Its first answers after the start may be that it has no model yet; whatever else dies, clients notice nothing.
+    assert load.statuses.keys() <= ({200, 503} if service == "service" else {200})
     assert bool(load.failures) == (service == "service")
     until(lambda: stack.status()["production"] == before, seconds=HEAL_SECONDS, what="production is where it was")
-    answered_ids = {answer.json["predictions"][0]["id"] for answer in load.answers}
-    assert not answered_ids - stack.recorded()
+    answered_ids = {answer.json["predictions"][0]["id"] for answer in load.answers if answer.status == 200}
+    until(lambda: answered_ids <= stack.recorded(), seconds=HEAL_SECONDS, what="every answered row is on record")
 
 
 def test_a_training_whose_container_is_killed_is_done_again(stack: Compose) -> None:
@@ -162,7 +163,7 @@ def test_a_backup_is_restored_into_empty_volumes(stack: Compose) -> None:
     after = stack.status()
     for part in ("windows", "production", "candidates"):
         assert after[part] == before[part], part
-    assert not recorded - stack.recorded()
+    assert recorded <= stack.recorded()
 
 
 def test_nothing_is_left_behind(stack: Compose) -> None:

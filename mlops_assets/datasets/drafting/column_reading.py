@@ -10,7 +10,7 @@ import duckdb
 from mlops_assets.datasets.drafting.facts import MOST_VALUES, ColumnFacts, Kind
 from mlops_assets.datasets.drafting.table_files import TableFile
 from mlops_assets.domain.dataset import NULL_TEXTS
-from mlops_assets.domain.row_rules import FRACTION_TYPES, INTEGER_TYPES, TEXT_TYPES, TIME_TYPES, read_text
+from mlops_assets.domain.row_reading import FRACTION_TYPES, INTEGER_TYPES, TEXT_TYPES, TIME_TYPES, text_sql
 from mlops_assets.domain.sql import literals
 
 EXACT_ROWS = 200_000
@@ -38,7 +38,7 @@ def value_sql(table: TableFile, place: int) -> str:
     column = f"c{place}"
     if table.is_text:
         return f"(CASE WHEN lower(trim({column})) NOT IN ({literals(NULL_TEXTS)}) THEN {column} END)"
-    return f"({read_text(column, table.types[place])})"
+    return f"({text_sql(column, table.types[place])})"
 
 
 def number_sql(table: TableFile, place: int) -> str:

@@ -24,7 +24,7 @@ from mlops_assets.datasets.drafting.seen_tables import SeenTables
 from mlops_assets.datasets.drafting.table_reading import read_tables
 from mlops_assets.datasets.drafting.target_choice import choose_target, choose_target_values
 from mlops_assets.datasets.drafting.telling import telling_columns
-from mlops_assets.domain.row_rules import YES_TEXTS
+from mlops_assets.domain.row_reading import YES_TEXTS
 
 FEWEST_ROWS = 50
 

@@ -56,7 +56,7 @@ def test_a_feature_database_is_not_shown_with_its_password() -> None:
 def test_a_database_is_named_without_its_password(setting: str, url: str) -> None:
     """Dagster's pages show what a resource is configured with."""
     with pytest.raises(ValidationError, match="PGPASSWORD or PGPASSFILE") as refused:
-        Settings(**{setting: url})
+        Settings.model_validate({setting: url})
     assert "hunter2" not in str(refused.value)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.domain.row_rules import read_text
+from mlops_assets.domain.row_reading import text_sql
 from serving.entity_key import LONGEST_KEY, EntityKey, key_text
 
 
@@ -82,7 +82,7 @@ def test_the_text_is_the_one_that_the_window_store_keeps(keys: list[str | float]
         connection.execute("SET TimeZone = 'UTC'")
         for key in keys:
             kind = "VARCHAR" if isinstance(key, str) else "DOUBLE"
-            read = f"SELECT {read_text('key', kind)} FROM (SELECT $key::{kind} AS key)"  # noqa: S608
+            read = f"SELECT {text_sql('key', kind)} FROM (SELECT $key::{kind} AS key)"  # noqa: S608
             row = connection.execute(read, {"key": key}).fetchone()
             assert row is not None
             assert key_text(key) == (row[0] or None)

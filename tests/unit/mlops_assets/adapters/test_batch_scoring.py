@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.adapters import batch_scoring
-from mlops_assets.adapters.batch_scoring import Scored, score_file, scored_batches, scoring_threads
+from mlops_assets.adapters.batch_scoring import score_file, scored_batches, scoring_threads
 from mlops_assets.adapters.release_store import ReleaseStore, ServedModel
+from mlops_assets.adapters.scored_rows import Scored
 from mlops_assets.domain.row_rules import LINE_UNREADABLE
 from mlops_assets.domain.windows import WindowUnfit
 from serving.release import Manifest, ReleaseInvalid

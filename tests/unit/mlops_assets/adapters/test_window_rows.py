@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlops_assets.adapters.duckdb_rows import DuckdbRows
 from mlops_assets.adapters.window_store import CLEAN, QUARANTINED, WindowStore
-from mlops_assets.domain.windows import SPLIT_COLUMN, TRAIN, VALIDATION, split_of, split_sql
+from mlops_assets.domain.windows import SPLIT_COLUMN, TRAIN, VALIDATION, split_of, split_side
 from tests.unit.mlops_assets.landed_windows import landed_window, reasons_of, table_of, take, write
 from tests.unit.mlops_assets.small_windows import (
     COLOURS,
@@ -168,8 +169,9 @@ def test_the_split_is_stable_under_row_order_chunking_and_engine(
         for threads in (1, 4):
             with duckdb.connect() as connection:
                 connection.execute(f"SET threads = {threads}")
-                keyed = connection.read_parquet(str(path)).filter("customer IS NOT NULL")
-                sides.append(dict(keyed.project(f"customer, {split_sql('customer')}").fetchall()))
+                engine = DuckdbRows(connection)
+                keyed = engine.of_query(f"SELECT customer FROM '{path}' WHERE customer IS NOT NULL")  # noqa: S608
+                sides.append(dict(engine.answers(keyed.mutate(side=split_side(keyed["customer"])))))
     (clean, counts), (other, other_counts) = found
     pd.testing.assert_frame_equal(other, clean)
     assert other_counts == counts

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mlops_assets.adapters.duckdb_rows import DuckdbRows
 from mlops_assets.adapters.engine import engine
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_sample import SAMPLE, cut, rows_to_draw_from, write_sample
@@ -40,7 +41,9 @@ def keep_sample(store: WindowStore, stored: DataWindow, *, most: int = MOST) -> 
     clean = store.folder / stored.window / stored.data_version / CLEAN
     sample = clean.with_name(SAMPLE)
     with engine() as connection:
-        write_sample(connection, store.dataset, stored.counts, clean=clean, sample=sample, of="rows", most=most)
+        write_sample(
+            DuckdbRows(connection), store.dataset, stored.counts, clean=clean, sample=sample, of="rows", most=most
+        )
     return sample
 
 

@@ -1,15 +1,17 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-import duckdb
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlops_assets.adapters.duckdb_rows import DuckdbRows
+from mlops_assets.adapters.engine import engine as connected
 from mlops_assets.domain.feature import Feature
-from mlops_assets.domain.model_input import BETWEEN_REASONS, REASONS, input_sql
-from mlops_assets.domain.row_rules import feature_rules, read_feature, reasons_sql, unread
+from mlops_assets.domain.model_input import BETWEEN_REASONS, REASONS, encode, model_input, read_features
+from mlops_assets.domain.row_rules import feature_rules, reasons
+from mlops_assets.domain.sql import literal
 
 FEATURES = {
     "free": Feature(type="float"),
@@ -24,25 +26,29 @@ EDGES += [-edge for edge in EDGES] + [float("inf"), float("-inf"), float("nan")]
 NUMBERS = st.one_of(st.none(), st.floats(), st.integers(-30, 30).map(float))
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[duckdb.DuckDBPyConnection]:
+@pytest.fixture
+def engine() -> Iterator[DuckdbRows]:
     """DuckDB, with nothing in it."""
-    with duckdb.connect() as engine:
-        yield engine
+    with connected() as connection:
+        yield DuckdbRows(connection)
 
 
-def table(engine: duckdb.DuckDBPyConnection, name: str, kind: str, values: Sequence[object]) -> None:
-    """A table `given` of one column."""
-    engine.execute(f'CREATE OR REPLACE TABLE given ("{name}" {kind})')
-    engine.executemany("INSERT INTO given VALUES (?)", [[value] for value in values])
+def table(name: str, kind: str, values: Sequence[object]) -> str:
+    """A query for a table of one column."""
+    rows = ", ".join(f"({'NULL' if value is None else literal(str(value))})" for value in values)
+    return f'SELECT "{name}"::{kind} AS "{name}" FROM (VALUES {rows}) AS given("{name}")'  # noqa: S608
 
 
 def scored(
-    engine: duckdb.DuckDBPyConnection, features: dict[str, Feature], kind: str, *, is_text: bool = False
+    engine: DuckdbRows, features: dict[str, Feature], query: str, *, is_text: bool = False
 ) -> list[tuple[Any, ...]]:
-    """What the query makes of the table's rows."""
-    types = dict.fromkeys(features, kind)
-    return engine.sql(input_sql(features, types, source="given", is_text=is_text, carried=[])).fetchall()
+    """What the model is given of a query's rows."""
+    landed = engine.of_query(query)
+    whole = [name for name in features if landed[name].type().is_integer()]
+    read = read_features(landed, features, is_text=is_text, carried=[])
+    given = model_input(engine.named("encoded", encode(read, features, whole=whole, carried=[])))
+    assert list(given.columns) == [*features, REASONS]
+    return engine.answers(given)
 
 
 @settings(deadline=None, max_examples=10)
@@ -55,28 +61,25 @@ def test_a_cheap_suspicion_misses_no_row_that_breaks_a_rule(
     """Prevents that a row is scored here which a window would set aside."""
     feature, kind = FEATURES[name], "VARCHAR" if as_text else "DOUBLE"
     given_values = [None if value is None else repr(value) for value in values] if as_text else values
-    with duckdb.connect() as engine:
-        table(engine, name, kind, given_values)
-        value, not_read = read_feature(name, feature, kind, is_text=as_text)
-        every_rule = engine.sql(
-            f'SELECT {reasons_sql(feature_rules(name, feature))} FROM (SELECT {value} AS "{name}", '  # noqa: S608
-            f"{not_read} AS {unread(name)} FROM given)"
-        ).fetchall()
-        found = scored(engine, {name: feature}, kind, is_text=as_text)
-    assert [reasons for _, reasons in found] == [BETWEEN_REASONS.join(reasons) or None for (reasons,) in every_rule]
+    with connected() as connection:
+        engine = DuckdbRows(connection)
+        landed = engine.of_query(query := table(name, kind, given_values))
+        read = read_features(landed, {name: feature}, is_text=as_text, carried=[])
+        every_rule = engine.answers(read.select(reasons(read, feature_rules(name, feature)).name("reasons")))
+        found = scored(engine, {name: feature}, query, is_text=as_text)
+    assert [said for _, said in found] == [BETWEEN_REASONS.join(said) or None for (said,) in every_rule]
 
 
 @pytest.mark.parametrize("kind", ["TINYINT", "BIGINT", "DOUBLE", "FLOAT"])
-def test_a_number_is_what_it_is_and_null_is_nan(engine: duckdb.DuckDBPyConnection, kind: str) -> None:
+def test_a_number_is_what_it_is_and_null_is_nan(engine: DuckdbRows, kind: str) -> None:
     """Prevents that a column's type, which changes with the first null in a frame, changes the input."""
-    table(engine, "hour", kind, [7, None, 24])
-    rows = scored(engine, {"hour": FEATURES["hour"]}, kind)
+    rows = scored(engine, {"hour": FEATURES["hour"]}, table("hour", kind, [7, None, 24]))
     np.testing.assert_array_equal([value for value, _ in rows], [7, np.nan, 24])
-    assert [reasons for _, reasons in rows] == [None, None, "hour: out of range"]
+    assert [said for _, said in rows] == [None, None, "hour: out of range"]
 
 
 @pytest.mark.parametrize(
-    ("nullable", "new", "reasons"),
+    ("nullable", "new", "said"),
     [
         (True, "quarantine", [None, None, None, "plan: unknown category"]),
         (True, "as_missing", [None, None, None, None]),
@@ -84,27 +87,22 @@ def test_a_number_is_what_it_is_and_null_is_nan(engine: duckdb.DuckDBPyConnectio
     ],
 )
 def test_a_category_is_its_position(
-    engine: duckdb.DuckDBPyConnection,
+    engine: DuckdbRows,
     nullable: bool,
     new: Literal["quarantine", "as_missing"],
-    reasons: list[str | None],
+    said: list[str | None],
 ) -> None:
     """Prevents that null, or a value that is read as null, is anything but -1."""
     plan = Feature(type="category", categories=("it's", "paid"), nullable=nullable, new_categories=new)
-    table(engine, "plan", "VARCHAR", ["paid", "it's", None, "free"])
-    rows = scored(engine, {"plan": plan}, "VARCHAR")
+    rows = scored(engine, {"plan": plan}, table("plan", "VARCHAR", ["paid", "it's", None, "free"]))
     assert [value for value, _ in rows] == [1, 0, -1, -1]
-    assert [found for _, found in rows] == reasons
+    assert [found for _, found in rows] == said
 
 
-def test_texts_of_a_csv_file_are_read_by_the_windows_rules(engine: duckdb.DuckDBPyConnection) -> None:
+def test_texts_of_a_csv_file_are_read_by_the_windows_rules(engine: DuckdbRows) -> None:
     """Prevents that `NA` is an unknown category, `yes` a number, or `TRUE` no boolean."""
     features = {"flag": FEATURES["flag"], "plan": Feature(type="category", categories=("a", "b"), nullable=True)}
-    engine.execute("CREATE OR REPLACE TABLE given (flag VARCHAR, plan VARCHAR)")
-    engine.execute("INSERT INTO given VALUES ('TRUE', 'b'), ('0', 'NA'), ('n/a', ''), ('perhaps', 'c')")
-    types = dict.fromkeys(features, "VARCHAR")
-    found = engine.sql(input_sql(features, types, source="given", is_text=True, carried=[]))
-    assert found.columns == ["flag", "plan", REASONS]
-    rows = found.fetchall()
+    values = "('TRUE', 'b'), ('0', 'NA'), ('n/a', ''), ('perhaps', 'c')"
+    rows = scored(engine, features, f"SELECT * FROM (VALUES {values}) AS given(flag, plan)", is_text=True)  # noqa: S608
     np.testing.assert_array_equal([row[:2] for row in rows[:3]], [[1, 1], [0, -1], [np.nan, -1]])
     assert [row[2] for row in rows] == [None, None, None, "flag: not true or false\x1fplan: unknown category"]

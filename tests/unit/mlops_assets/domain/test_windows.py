@@ -1,6 +1,8 @@
 from collections.abc import Iterator
 
 import duckdb
+import ibis
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from mlops_assets.domain.windows import (
     last_windows,
     missing_labels,
     split_of,
-    split_sql,
+    split_side,
     unfit_for,
     window_name,
 )
@@ -84,9 +86,10 @@ def test_every_engine_puts_a_key_on_the_same_side_of_the_split(
     engine: duckdb.DuckDBPyConnection, keys: list[str]
 ) -> None:
     """A row that Python and SQL disagree on would be trained on and validated on."""
-    query = f"SELECT list_transform($keys::VARCHAR[], lambda key: {split_sql('key')})"
-    ((said,),) = engine.execute(query, {"keys": keys}).fetchall()
-    assert said == [split_of(key) for key in keys]
+    engine.register("given", pa.table({"place": range(len(keys)), "key": pa.array(keys, pa.string())}))
+    rows = ibis.table({"place": "int64", "key": "string"}, name="given")
+    said = engine.execute(ibis.to_sql(rows.select("place", side=split_side(rows["key"])), dialect="duckdb")).fetchall()
+    assert [side for _, side in sorted(said)] == [split_of(key) for key in keys]
 
 
 def test_the_split_is_the_one_that_stored_windows_were_written_with() -> None:
