@@ -84,7 +84,7 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
     run_id = runs[0].run_id if runs else None
     ingests = [run for run in runs if run.job_name == window_job.name]
     data = newest_report(instance, "data_window", window)
-    failed = bool(ingests) and running is None and (data is None or data.run_id != ingests[0].run_id)
+    failed = bool(ingests) and running is None and (data is None or data.run_id not in _tries(ingests[0]))
     if data is None or failed:
         fault = f"the run {ingests[0].run_id[:8]} ended {ingests[0].status.value.lower()}" if failed else None
         return WindowHistory(window, running=running, run_id=run_id, fault=fault, verdict="failed" if failed else None)
@@ -135,6 +135,11 @@ def window_history(instance: dg.DagsterInstance, window: str, promoted: Collecti
         production_auc=evidence.production.auc if evidence.production else None,
         verdict=outcome,
     )
+
+
+def _tries(run: dg.DagsterRun) -> set[str | None]:
+    """The runs that a run goes on from: one that is tried again does not make anew what was made already."""
+    return {run.run_id, run.parent_run_id, run.root_run_id}
 
 
 def _not_promoted(evidence: Evidence) -> str:
