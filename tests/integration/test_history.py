@@ -24,7 +24,7 @@ def test_a_window_whose_run_was_tried_again_from_where_it_stopped_is_no_failed_o
             status=DagsterRunStatus.SUCCESS,
             **of,
         )
-        return run.run_id
+        return str(run.run_id)
 
     second = ended(parent_run_id=first, root_run_id=first)
     assert window_history(loop.instance, "2024-01", ()).verdict is None
