@@ -108,10 +108,11 @@ def test_a_container_that_is_killed_comes_back_and_nothing_is_lost(stack: Compos
         until(lambda: stack.is_back(service, since), seconds=HEAL_SECONDS, what=f"{service} is back")
         answered = len(load.answers)
         until(lambda: len(load.answers) > answered + 100, seconds=30, what="requests are answered again")
-    assert load.statuses.keys() == {200}
+    # Its first answers after the start may be that it has no model yet; whatever else dies, clients notice nothing.
+    assert load.statuses.keys() <= ({200, 503} if service == "service" else {200})
     assert bool(load.failures) == (service == "service")
     until(lambda: stack.status()["production"] == before, seconds=HEAL_SECONDS, what="production is where it was")
-    answered_ids = {answer.json["predictions"][0]["id"] for answer in load.answers}
+    answered_ids = {answer.json["predictions"][0]["id"] for answer in load.answers if answer.status == 200}
     until(lambda: answered_ids <= stack.recorded(), seconds=HEAL_SECONDS, what="every answered row is on record")
 
 
