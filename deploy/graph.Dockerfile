@@ -15,7 +15,7 @@ COPY examples examples
 # Volumes take over what their folder in the image belongs to.
 RUN python -m compileall -q serving mlops_assets \
   && useradd --uid 10001 --no-create-home --home-dir /tmp mlops \
-  && install -d -o mlops -g mlops /state /state/releases /state/serving /state/mlartifacts /mlartifacts /backup
+  && install -d -o mlops -g mlops /state /state/releases /state/serving /state/mlartifacts /state/keys /mlartifacts /backup
 USER mlops
 ENV PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MLOPS_HOME=/state DAGSTER_HOME=/state/dagster \
     MPLCONFIGDIR=/tmp/matplotlib OMP_WAIT_POLICY=PASSIVE DO_NOT_TRACK=1 GIT_PYTHON_REFRESH=quiet \

@@ -108,8 +108,8 @@ class Door:
 
     def refusal(self, size: int, path: bytes) -> errors.ServiceProblem | None:
         """What is to be answered to a request before its body arrives; None where it may come in."""
-        if not self.is_full(size):
-            return None
+        if size > self.settings.max_body_bytes or not self.is_full(size):
+            return None  # a body that is never taken is told so
         route = path.decode("latin-1")
         self.metrics.count_answer(route if route in self.direct else None, 503)
         return errors.full()

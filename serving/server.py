@@ -110,7 +110,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         a refusal took 100 us of processor time, and takes 35 us here.
         """
         is_waited_for = self.cycle is None or self.cycle.response_complete
-        if is_waited_for and self.parser.should_keep_alive() and not self.expect_100_continue:
+        is_plain = self.parser.get_method() == b"POST" and not self.expect_100_continue
+        if is_waited_for and is_plain and self.parser.should_keep_alive():
             size = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
             if (problem := self.app.refusal(size, self.url)) is not None:
                 self._refused = True

@@ -150,7 +150,7 @@ def members_of(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    if not member.isreg() or (file := tar.extractfile(tarfile.data_filter(member, "."))) is None:
+    if not member.isreg() or (file := tar.extractfile(member)) is None:
         raise BackupInvalid(f"{member.name!r} is a link, a folder or a device; a backup has files alone")
     return file
 

@@ -5,6 +5,7 @@ For servers: one run before any other program starts. With everything in one fol
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
@@ -16,22 +17,44 @@ from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.cli import dagster_databases
 from mlops_assets.cli.errors import UserError
-from mlops_assets.cli.stack import only_stack
-from mlops_assets.cli.state import leave_mark
+from mlops_assets.cli.stack import LoopRuns, only_stack
+from mlops_assets.cli.state import demand_own_state, leave_mark
 from mlops_assets.config import Settings
 
 CONNECT_SECONDS = 10
+MARK = "migrated"
+"""File in a state folder: the versions that its databases were last migrated by."""
 MAINTENANCE = "postgres"
 """The database that every server has, from which others are made."""
 
 
 def migrate(settings: Settings, console: Console) -> None:
-    """Makes and updates every database, and the state folder's marks; only where no loop runs on the folder.
+    """Makes and updates every database, and the state folder's marks; leaves those alone of a loop that runs.
 
     Raises:
-        UserError: a database cannot be made or updated; the loop runs.
+        LoopRuns: the loop runs, and was migrated by other versions than these.
+        UserError: a database cannot be made or updated.
     """
+    mark = settings.state / MARK
+    try:
+        _migrate(settings, console)
+        mark.write_text(_versions())
+    except LoopRuns:
+        # Compose starts the job again whenever a part of what runs is started anew.
+        if not mark.exists() or mark.read_text() != _versions():
+            raise
+        console.print("the loop runs, and its databases are up to date")
+
+
+def _versions() -> str:
+    return f"dagster {version('dagster')}, mlflow {version('mlflow')}"
+
+
+def _migrate(settings: Settings, console: Console) -> None:
     with only_stack(settings):
+        demand_own_state(
+            settings
+        )  # before anything is written: a restore that was interrupted goes on into empty databases
         for url in (settings.ledger_url, settings.dagster_database_url, settings.mlflow_database_url):
             if url is not None and url.startswith("postgresql") and (made := make_database(url)):
                 console.print(f"made the database {made}")

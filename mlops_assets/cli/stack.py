@@ -46,12 +46,16 @@ OUR_COMMANDS = (
 """What stands in the command line of every process of the loop."""
 
 
+class LoopRuns(UserError):
+    """Another loop runs on the state folder."""
+
+
 @contextmanager
 def only_stack(settings: Settings) -> Iterator[IO[str]]:
     """Holds the state folder's lock: two daemons on one folder would corrupt the story.
 
     Raises:
-        UserError: another stack runs on it.
+        LoopRuns: another stack runs on it.
     """
     settings.state.mkdir(parents=True, exist_ok=True)
     with (settings.state / "lock").open("a+") as lock:
@@ -60,7 +64,7 @@ def only_stack(settings: Settings) -> Iterator[IO[str]]:
         except BlockingIOError as error:
             pidfile = settings.state / "supervisord.pid"
             pid = pidfile.read_text().strip() if pidfile.exists() else "unknown"
-            raise UserError(
+            raise LoopRuns(
                 f"the loop runs already on {settings.state} (supervisor: process {pid}); stop it with Ctrl-C where it "
                 f"was started, or with `kill {pid}`, or set MLOPS_HOME to another folder"
             ) from error

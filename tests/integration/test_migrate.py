@@ -14,9 +14,10 @@ from sqlalchemy import make_url
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.history import dagster_instance
-from mlops_assets.cli.migrate import make_database, migrate
-from mlops_assets.cli.stack import only_stack
+from mlops_assets.cli.migrate import MARK, make_database, migrate
+from mlops_assets.cli.stack import LoopRuns, only_stack
 from mlops_assets.config import Settings
+from mlops_assets.domain.backup import INTERRUPTED
 from tests.integration.servers import PostgresServer
 
 pytestmark = pytest.mark.integration
@@ -69,10 +70,27 @@ def test_a_materialization_is_stored_and_read_back(settings: Settings) -> None:
     assert not (settings.state / "dagster" / "history").exists()  # where SQLite would keep it
 
 
-def test_nothing_is_migrated_under_a_loop_that_runs(settings: Settings) -> None:
-    """Its programs would meet tables that they do not know."""
-    with only_stack(settings), pytest.raises(UserError, match="runs already"):
+def test_a_loop_that_runs_is_left_alone(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compose runs the job again beside it; a newer version must not change tables that running programs know."""
+    with only_stack(settings), pytest.raises(LoopRuns, match="runs already"):
         migrate(settings, Console())
+    migrate(settings, Console())
+    with only_stack(settings):
+        migrate(settings, Console())
+        assert "the loop runs, and its databases are up to date" in capsys.readouterr().out
+        (settings.state / MARK).write_text("dagster 1.0, mlflow 1.0")
+        with pytest.raises(LoopRuns):
+            migrate(settings, Console())
+
+
+def test_an_interrupted_restore_is_found_before_anything_is_made(settings: Settings) -> None:
+    """Else the restore, begun again, would find databases that are not empty."""
+    (settings.state / INTERRUPTED).write_text("{}")
+    with pytest.raises(UserError):
+        migrate(settings, Console())
+    with psycopg.connect(make_url(settings.ledger_url)._replace(database="postgres").render_as_string()) as connection:
+        names = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+    assert not names & {"ledger", "dagster", "mlflow"}
 
 
 def test_a_server_that_is_not_there_is_named_with_its_database() -> None:
