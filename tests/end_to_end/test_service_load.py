@@ -256,7 +256,7 @@ def test_a_worker_that_dies_is_replaced_and_no_client_waits_for_it(releases: Pat
         await _answered(load, 200)
         os.kill(min(first), signal.SIGKILL)
         await _answered(load, 200)
-        await _until(lambda: service.serves(1, 1) and min(first) not in _pids(service))
+        await _until(lambda: len(_pids(service) - {min(first)}) == 2 and min(first) not in _pids(service))
         await _answered(load, 200)
 
     _under(load, 8, kill)
