@@ -1,14 +1,15 @@
 """`mlops code`: the code location alone, where Dagster's other programs run elsewhere.
 
-Its container holds the runs' workers too: when it starts, every run that is not queued has lost its worker.
+Its container holds the runs' workers too: when it starts, every run that is under way has lost its worker.
 """
 
 import os
+import subprocess
 import sys
 
 from rich.console import Console
 
-from mlops_assets.cli.recovery import prepare, recover
+from mlops_assets.cli.recovery import orphaned_runs, prepare, reconcile
 from mlops_assets.cli.stack import only_stack
 from mlops_assets.config import Settings
 
@@ -20,8 +21,12 @@ def serve_code(settings: Settings, console: Console, *, host: str) -> None:
         UserError: another one runs on the state folder.
     """
     with only_stack(settings) as lock:
-        for line in [*prepare(settings), *recover(settings)]:
+        for line in [*prepare(settings), *reconcile(settings)]:
             console.print(line, markup=False, soft_wrap=True)
+        # Named now, before new ones start; failed by a process beside the server, once that answers.
+        if orphans := orphaned_runs(settings):
+            beside = [sys.executable, "-m", "mlops_assets.cli.when_open", str(settings.code_port)]
+            subprocess.Popen([*beside, sys.executable, "-m", "mlops_assets.cli.orphans", *orphans])
         os.set_inheritable(lock.fileno(), True)
         command = [sys.executable, "-m", "mlops_assets.code_server", "--module-name", "mlops_assets.definitions"]
         command += ["--host", host, "--port", str(settings.code_port), "--location-name", "mlops_assets"]

@@ -5,6 +5,7 @@ unfinished run for an orphan, and every unfinished file for nobody's.
 """
 
 import shutil
+from collections.abc import Sequence
 
 from mlops_assets.adapters.landing.choose import landing_at
 from mlops_assets.adapters.ledger import Ledger
@@ -55,10 +56,11 @@ def _sweep(settings: Settings) -> None:
 
 def recover(settings: Settings) -> list[str]:
     """Finishes open promotions and fails orphaned runs; says what it did, and what it could not."""
-    return _reconcile(settings) + _fail_orphaned_runs(settings)
+    return reconcile(settings) + fail_runs(settings, orphaned_runs(settings))
 
 
-def _reconcile(settings: Settings) -> list[str]:
+def reconcile(settings: Settings) -> list[str]:
+    """Finishes or voids open promotions; says what it did, and what it could not."""
     ledger = Ledger(settings.ledger_url)
     if not ledger.unfinished():
         return []
@@ -76,9 +78,23 @@ def _cause(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def _fail_orphaned_runs(settings: Settings) -> list[str]:
-    """A run whose worker died with everything else would stay STARTED, and keep its window waiting, for ever."""
+def orphaned_runs(settings: Settings) -> list[str]:
+    """Runs whose worker died with everything else: they would stay STARTED, and keep their window waiting, for ever."""
     if not dagster_databases.are_made(settings):
+        return []
+    import dagster as dg
+
+    from mlops_assets.adapters.runs import UNFINISHED
+    from mlops_assets.cli.history import dagster_instance
+
+    with dagster_instance(settings) as instance:
+        runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+        return [run.run_id for run in runs if run.status != dg.DagsterRunStatus.QUEUED]
+
+
+def fail_runs(settings: Settings, run_ids: Sequence[str]) -> list[str]:
+    """Fails runs that have not ended since, so that Dagster tries them again; says which."""
+    if not run_ids:
         return []
     import dagster as dg
 
@@ -87,8 +103,7 @@ def _fail_orphaned_runs(settings: Settings) -> list[str]:
 
     done = []
     with dagster_instance(settings) as instance:
-        for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-            if run.status != dg.DagsterRunStatus.QUEUED:
-                instance.report_run_failed(run, "its worker was gone when the loop was started again")
-                done.append(f"failed the orphaned run {run.run_id[:8]} ({run.job_name}); it is tried again")
+        for run in instance.get_runs(dg.RunsFilter(run_ids=list(run_ids), statuses=UNFINISHED)):
+            instance.report_run_failed(run, "its worker was gone when the loop was started again")
+            done.append(f"failed the orphaned run {run.run_id[:8]} ({run.job_name}); it is tried again")
     return done

@@ -124,7 +124,8 @@ def test_a_training_whose_container_is_killed_is_done_again(stack: Compose) -> N
         seconds=TRAIN_SECONDS,
         what="it is trained on",
     )
-    stack.kill("code")
+    since = stack.kill("code")
+    until(lambda: stack.is_back("code", since), seconds=HEAL_SECONDS, what="the code location is back")
     until(
         lambda: verdict(stack, "2013-10") in ("promoted", "refused", "undecided"), seconds=TRAIN_SECONDS, what="verdict"
     )
@@ -137,7 +138,9 @@ def test_pages_answer(stack: Compose) -> None:
     assert httpx.get(f"http://127.0.0.1:{stack.ports['dagster']}/asset-groups", follow_redirects=True).is_success
     assert httpx.get(f"http://127.0.0.1:{stack.ports['mlflow']}/").is_success
     assert "drift-2013-07.html" in httpx.get(f"http://127.0.0.1:{stack.ports['reports']}/").text
-    foreign = httpx.get(f"http://127.0.0.1:{stack.ports['mlflow']}/version", headers={"Host": "evil.example"})
+    registered = f"http://127.0.0.1:{stack.ports['mlflow']}/api/2.0/mlflow/registered-models/search"
+    assert httpx.get(registered).is_success
+    foreign = httpx.get(registered, headers={"Host": "evil.example"})
     assert foreign.status_code == 403
 
 

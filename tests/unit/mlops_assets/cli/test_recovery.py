@@ -60,7 +60,7 @@ def test_a_promotion_that_cannot_be_concluded_now_stays_open(
     """The rest of the recovery goes on without it."""
     ledger = Ledger(settings.ledger_url)
     ledger.intend(REQUEST)
-    monkeypatch.setattr(recovery, "_fail_orphaned_runs", lambda _: ["failed the orphaned run"])
+    monkeypatch.setattr(recovery, "fail_runs", lambda _, __: ["failed the orphaned run"])
     line, *rest = recovery.recover(settings)
     assert line.startswith("an open promotion could not be concluded: MlflowException: ")
     assert "\n" not in line
