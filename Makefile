@@ -55,7 +55,7 @@ soak: $(INSTALLED) ## Run the long forms of the tests of load and faults (half a
 	$(BIN)/pytest -m soak $(ARGS)
 
 compose-smoke: $(INSTALLED) ## Build, start, exercise, kill, back up and restore the whole stack in containers (a quarter of an hour)
-	deploy/with-engine $(BIN)/pytest tests/compose -m compose $(ARGS)
+	deploy/with-engine $(BIN)/pytest tests/compose -m compose -x $(ARGS)
 
 compose-up: ## Start the loop in containers (needs Docker); `docker compose down` stops it
 	docker compose build

@@ -10,9 +10,6 @@ The sides run in turns, each in a process of its own; ratios are of neighbours i
 
 import argparse
 import json
-import os
-import platform
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -23,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.aims import print_aims
-from benchmarks.work import NotMeasured, run_piece
+from benchmarks.work import NotMeasured, demand_room, machine, run_piece
 
 SIZES = (1_000_000, 10_000_000)
 QUICK_SIZES = (100_000, 300_000)
@@ -99,11 +96,7 @@ def figures(measured: list[Measured], setting: str, trees: int) -> dict[str, Any
         "sizes": [asdict(one) for one in measured],
         "onnxruntime_alone": dict(zip(("runs", "threads", "batch_rows"), map(int, setting.split(":")), strict=True)),
         "trees": trees,
-        "machine": {
-            "cores": os.cpu_count(),
-            "load_average": [round(load, 2) for load in os.getloadavg()],
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "aims": [
             {
                 "name": "speed_over_onnxruntime_alone_at_10m_rows",
@@ -165,8 +158,7 @@ def main() -> None:
     measured = []
     with TemporaryDirectory(prefix="mlops-bench-", dir=arguments.folder) as name:
         folder, needed = Path(name), max(sizes) * BYTES_A_ROW + FREE_BYTES
-        if (free := shutil.disk_usage(folder).free) < needed:
-            raise NotMeasured(f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed: use --folder")
+        demand_room(folder, needed)
         (folder / "out").mkdir()
         trained = run_piece("batch_scoring_work", "train", str(folder))
         tuned_on = folder / "tuned.parquet"

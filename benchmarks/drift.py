@@ -12,8 +12,6 @@ be that one.
 
 import argparse
 import json
-import os
-import platform
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.aims import print_aims
-from benchmarks.work import NotMeasured, run_piece
+from benchmarks.work import NotMeasured, machine, run_piece
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 MOST_FOR_THE_PRESET = 1_000_000
@@ -118,11 +116,7 @@ def figures(measured: list[Measured], pairs: list[Pair]) -> dict[str, Any]:
     return {
         "sizes": [asdict(one) for one in measured],
         "pairs": [asdict(pair) for pair in pairs],
-        "machine": {
-            "cores": os.cpu_count(),
-            "load_average": [round(load, 2) for load in os.getloadavg()],
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "aims": [{"name": name, "aim": aim, "measured": value, "met": met} for name, aim, value, met in aims],
     }
 

@@ -8,8 +8,6 @@ machine's cores (`local[*]`) and its own defaults, and its start is told apart, 
 
 import argparse
 import json
-import os
-import platform
 import shutil
 from pathlib import Path
 from statistics import median
@@ -19,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.work import NotMeasured, run_piece
+from benchmarks.work import NotMeasured, demand_room, machine, run_piece
 from mlops_assets.adapters.row_engines import Engines
 
 SIZES = (1_000_000, 10_000_000)
@@ -104,12 +102,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="other sizes")
     parser.add_argument("--folder", type=Path, help="where the files are made; the system's temporary folder otherwise")
     arguments = parser.parse_args()
-    console, steps, at_start = Console(), [], os.getloadavg()
+    console, steps, at_start = Console(), [], machine()
     Engines("spark").demand()
     with TemporaryDirectory(prefix="mlops-bench-", dir=arguments.folder) as name:
         folder, needed = Path(name), max(arguments.rows) * BYTES_A_ROW
-        if (free := shutil.disk_usage(folder).free) < needed:
-            raise NotMeasured(f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed: use --folder")
+        demand_room(folder, needed)
         (folder / "out").mkdir()
         run_piece("engines_work", "train", str(folder))
         for rows in arguments.rows:
@@ -117,12 +114,7 @@ def main() -> None:
             console.print(f"  {rows:,} rows are measured")
     found = {
         "steps": steps,
-        "machine": {
-            "cores": os.cpu_count(),
-            "load_at_start": [round(load, 2) for load in at_start],
-            "load_average": [round(load, 2) for load in os.getloadavg()],
-            "python": platform.python_version(),
-        },
+        "machine": {**machine(), "load_at_start": at_start["load_average"]},
     }
     print_figures(found, console)
     if arguments.json:

@@ -1,7 +1,5 @@
 """The figures of `benchmarks.loop`: what is computed of the measurements, and the tables that show it."""
 
-import os
-import platform
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -10,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.timeline import STAGES, Timeline
+from benchmarks.work import machine
 
 AIM = 2.0
 
@@ -51,11 +50,7 @@ def figures(measured: list[Measured]) -> dict[str, Any]:
         "plain_seconds_without_stack": quiet,
         "ratio_without_stack": _ratio(loop, quiet),
         "stages": {name: _median([stages[name] for stages in timelines]) for name in STAGES},
-        "machine": {
-            "cores": os.cpu_count(),
-            "load_average": [round(load, 2) for load in os.getloadavg()],
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "aims": [
             {
                 "name": "loop_over_plain_script",

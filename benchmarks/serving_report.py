@@ -1,7 +1,5 @@
 """The figures of `benchmarks.serving`: what is computed of the measurements, and the tables that show it."""
 
-import os
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median, quantiles
@@ -10,6 +8,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.work import machine
 
 OURS, NOOP = "service", "noop"
 AIMS = {
@@ -75,11 +75,7 @@ def figures(
         "fixed_rate": rate,
         "threads": threads,
         "client_requests_per_second": client,
-        "machine": {
-            "cores": os.cpu_count(),
-            "load_average": [round(load, 2) for load in os.getloadavg()],
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "aims": [
             {"name": name, "aim": aim, "measured": found[name], "met": _is_met(name, aim, found[name])}
             for name, aim in AIMS.items()

@@ -7,8 +7,6 @@ and 1.1 % broken rows. The two sides run in turns, each in a process of its own;
 
 import argparse
 import json
-import os
-import platform
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.aims import print_aims
-from benchmarks.work import NotMeasured, run_piece
+from benchmarks.work import demand_room, machine, run_piece
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 CSV_ROWS = 1_000_000
@@ -99,11 +97,7 @@ def figures(measured: list[Measured]) -> dict[str, Any]:
     )
     return {
         "files": [asdict(one) for one in measured],
-        "machine": {
-            "cores": os.cpu_count(),
-            "load_average": [round(load, 2) for load in os.getloadavg()],
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "aims": [
             {"name": name, "aim": aim, "measured": value, "met": value is not None and _holds(name, value, aim)}
             for name, aim, value in aims
@@ -150,9 +144,7 @@ def main() -> None:
         files.append((CSV_ROWS, ".csv"))
     measured = []
     with TemporaryDirectory(prefix="mlops-bench-", dir=arguments.folder) as folder:
-        needed, free = max(arguments.rows) * BYTES_A_ROW, shutil.disk_usage(folder).free
-        if free < needed:
-            raise NotMeasured(f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed: use --folder")
+        demand_room(Path(folder), max(arguments.rows) * BYTES_A_ROW)
         for rows, suffix in files:
             measured.append(measure(rows, suffix, Path(folder)))
             one = measured[-1]

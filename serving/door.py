@@ -106,12 +106,11 @@ class Door:
         finally:
             self.active -= 1
 
-    def refusal(self, size: int, path: bytes) -> errors.ServiceProblem | None:
+    def refusal(self, size: int, path: str) -> errors.ServiceProblem | None:
         """What is to be answered to a request before its body arrives; None where it may come in."""
         if size > self.settings.max_body_bytes or not self.is_full(size):
             return None  # a body that is never taken is told so
-        route = path.decode("latin-1")
-        self.metrics.count_answer(route if route in self.direct else None, 503)
+        self.metrics.count_answer(path if path in self.direct else None, 503)
         return errors.full()
 
     def _demand_name(self, headers: Mapping[bytes, bytes]) -> None:

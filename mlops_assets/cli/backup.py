@@ -5,6 +5,7 @@ there; and of the databases Dagster's first, then the ledger, then MLflow's, aga
 writes to them: what is restored is what a crash would have left.
 """
 
+import os
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,13 +135,13 @@ class _Writing:
         if kind == "postgresql":
             dump_postgresql(url, copy)
             self.archive.add_file(f"{DATABASES}/{name}", copy)
+            copy.unlink()
         elif sqlite_file(url).exists():
             with self.copied(sqlite_file(url)) as file:
-                status = sqlite_file(url).stat()
-                self.archive.add(f"{DATABASES}/{name}", file, status, size=file.seek(0, 2) - file.seek(0))
+                size = os.fstat(file.fileno()).st_size
+                self.archive.add(f"{DATABASES}/{name}", file, sqlite_file(url).stat(), size=size)
         else:
             return None
-        copy.unlink(missing_ok=True)
         return DatabaseCopy(kind=kind, name=name_of(url))
 
     def add_dagster_files(self) -> list[Path]:

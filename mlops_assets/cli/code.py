@@ -9,6 +9,7 @@ import sys
 
 from rich.console import Console
 
+from mlops_assets.cli.programs import after_code, code_command
 from mlops_assets.cli.recovery import orphaned_runs, prepare, reconcile
 from mlops_assets.cli.stack import only_stack
 from mlops_assets.config import Settings
@@ -25,9 +26,7 @@ def serve_code(settings: Settings, console: Console, *, host: str) -> None:
             console.print(line, markup=False, soft_wrap=True)
         # Named now, before new ones start; failed by a process beside the server, once that answers.
         if orphans := orphaned_runs(settings):
-            beside = [sys.executable, "-m", "mlops_assets.cli.when_open", str(settings.code_port)]
-            subprocess.Popen([*beside, sys.executable, "-m", "mlops_assets.cli.orphans", *orphans])
+            subprocess.Popen([*after_code(settings), sys.executable, "-m", "mlops_assets.cli.orphans", *orphans])
         os.set_inheritable(lock.fileno(), True)
-        command = [sys.executable, "-m", "mlops_assets.code_server", "--module-name", "mlops_assets.definitions"]
-        command += ["--host", host, "--port", str(settings.code_port), "--location-name", "mlops_assets"]
+        command = code_command(settings, host=host)
         os.execv(command[0], command)  # noqa: S606 -- our own command, no shell

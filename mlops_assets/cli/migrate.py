@@ -5,7 +5,6 @@ For servers: one run before any other program starts. With everything in one fol
 
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
@@ -16,6 +15,7 @@ from rich.console import Console
 from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.cli import dagster_databases
+from mlops_assets.cli.backup import installed
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.stack import LoopRuns, only_stack
 from mlops_assets.cli.state import demand_own_state, leave_mark
@@ -47,14 +47,13 @@ def migrate(settings: Settings, console: Console) -> None:
 
 
 def _versions() -> str:
-    return f"dagster {version('dagster')}, mlflow {version('mlflow')}"
+    return ", ".join(f"{package} {version}" for package, version in installed().items())
 
 
 def _migrate(settings: Settings, console: Console) -> None:
     with only_stack(settings):
-        demand_own_state(
-            settings
-        )  # before anything is written: a restore that was interrupted goes on into empty databases
+        # Before anything is written: a restore that was interrupted goes on into empty databases.
+        demand_own_state(settings)
         for url in (settings.ledger_url, settings.dagster_database_url, settings.mlflow_database_url):
             if url is not None and url.startswith("postgresql") and (made := make_database(url)):
                 console.print(f"made the database {made}")

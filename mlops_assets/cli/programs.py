@@ -40,7 +40,7 @@ def programs(settings: Settings) -> list[Program]:
     """Everything that `mlops up` runs, in the order of start; no MLflow where the user names a server."""
     python = sys.executable
     bin_folder = Path(python).parent
-    after_code = _after_code(settings)
+    behind = after_code(settings)
     workspace = str(ROOT / "workspace.yaml")
     wanted = [
         Program(
@@ -48,15 +48,14 @@ def programs(settings: Settings) -> list[Program]:
         ),
         Program(
             "code",
-            (python, "-m", "mlops_assets.code_server", "--module-name", "mlops_assets.definitions",
-             "--host", LOOPBACK, "--port", str(settings.code_port), "--location-name", "mlops_assets"),
+            code_command(settings, host=LOOPBACK),
             settings.code_port,
             "MLOPS_CODE_PORT",
             None,
         ),
         Program(
             "webserver",
-            (*after_code, str(bin_folder / "dagster-webserver"), "--host", LOOPBACK, "--port",
+            (*behind, str(bin_folder / "dagster-webserver"), "--host", LOOPBACK, "--port",
              str(settings.dagster_port), "--workspace", workspace),
             settings.dagster_port,
             "MLOPS_DAGSTER_PORT",
@@ -88,10 +87,18 @@ def programs(settings: Settings) -> list[Program]:
 def daemon_command(settings: Settings) -> tuple[str, ...]:
     """Dagster's daemon, which listens nowhere."""
     daemon = str(Path(sys.executable).parent / "dagster-daemon")
-    return (*_after_code(settings), daemon, "run", "--workspace", str(ROOT / "workspace.yaml"))
+    return (*after_code(settings), daemon, "run", "--workspace", str(ROOT / "workspace.yaml"))
 
 
-def _after_code(settings: Settings) -> tuple[str, ...]:
+def code_command(settings: Settings, *, host: str) -> tuple[str, ...]:
+    """The code location's gRPC server, listening on `host`."""
+    named = ("--module-name", "mlops_assets.definitions", "--location-name", "mlops_assets")
+    place = ("--host", host, "--port", str(settings.code_port))
+    return (sys.executable, "-m", "mlops_assets.code_server", *named, *place)
+
+
+def after_code(settings: Settings) -> tuple[str, ...]:
+    """What stands before a command that is to wait until the code location listens."""
     return (sys.executable, "-m", "mlops_assets.cli.when_open", str(settings.code_port))
 
 

@@ -40,24 +40,27 @@ def masked(location: str) -> str:
 
 def holds_secret(location: str) -> bool:
     """Whether a URL says a password, before the host or among its options."""
-    rest, _, options = location.partition("://")[2].partition("?")
-    user_and_password = _USER_AND_PASSWORD.match(rest)
-    return bool(user_and_password and user_and_password[2]) or bool(_SECRET_OPTION.search(options))
+    return any(_secrets_of(location))
 
 
 def without_secrets(said: str, location: str) -> str:
     """What a library says of a location, without the location's secrets."""
     said = said.replace(location, masked(location))
-    rest = location.partition("://")[2]
-    user_and_password = _USER_AND_PASSWORD.match(rest)
-    secrets = [user_and_password[2]] if user_and_password else []
+    secrets = _secrets_of(location)
     # Where it holds what ends a host's name, a parser complains of a piece of it.
     secrets += [piece for secret in secrets for piece in re.split(r"[/?#@:]", secret) if len(piece) >= _TELLING]
-    secrets += _SECRET_OPTION.findall(rest.partition("?")[2])
     forms = {form for secret in secrets for form in (secret, unquote(secret)) if form}
     for secret in sorted(forms, key=len, reverse=True):
         said = said.replace(secret, "***")
     return said
+
+
+def _secrets_of(location: str) -> list[str]:
+    """The password of a URL, and what its options hide."""
+    rest = location.partition("://")[2]
+    user_and_password = _USER_AND_PASSWORD.match(rest)
+    own = [user_and_password[2]] if user_and_password else []
+    return own + _SECRET_OPTION.findall(rest.partition("?")[2])
 
 
 def _absolute_path(path: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from litestar.testing import TestClient
 
+from serving import rate
 from serving.app import create_app
 from serving.door import Door
 from serving.settings import Settings
@@ -24,6 +25,14 @@ def releases(tmp_path: Path) -> Path:
 def settings(releases: Path, tmp_path: Path) -> Settings:
     """Settings of a service on that folder."""
     return Settings(releases=releases, state=tmp_path / "serving", poll_seconds=0.02, allowed_hosts=("*",))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time by which callers are slowed down, which stands still until a test moves it."""
+    now = [100.0]
+    monkeypatch.setattr(rate, "monotonic", lambda: now[0])
+    return now
 
 
 @pytest.fixture

@@ -8,14 +8,6 @@ from serving import rate
 from serving.rate import Rates
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, which stands still until a test moves it."""
-    now = [100.0]
-    monkeypatch.setattr(rate, "monotonic", lambda: now[0])
-    return now
-
-
 def test_a_caller_may_ask_a_burst_and_then_at_the_rate(clock: list[float]) -> None:
     """Prevents that a limit lets more through than it says, or nothing ever again."""
     rates = Rates(2.0, burst=3)
