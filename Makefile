@@ -59,7 +59,7 @@ compose-smoke: $(INSTALLED) ## Build, start, exercise, kill, back up and restore
 
 compose-up: ## Start the loop in containers (needs Docker); `docker compose down` stops it
 	docker compose build
-	deploy/compose-secrets $${MLOPS_SECRETS:-.secrets}
+	deploy/compose-secrets
 	docker compose up --detach --wait
 
 check: $(INSTALLED) docs workflows manifests ## Format, lint, types, import contracts, documents, workflows, manifests

@@ -87,7 +87,13 @@ class Answering:
                 threads.shutdown(wait=False, cancel_futures=True)
 
     async def answer(
-        self, slot: Slot, body: bytes, decode: Callable[[bytes], list[Values]], *, body_is_rows: bool = False
+        self,
+        slot: Slot,
+        body: bytes,
+        decode: Callable[[bytes], list[Values]],
+        *,
+        body_is_rows: bool = False,
+        prefix: str = "",
     ) -> Answer:
         """The answer to the rows that `decode` finds in a body.
 
@@ -96,13 +102,14 @@ class Answering:
             body: What the client sent.
             decode: Takes it apart.
             body_is_rows: Whether it is JSON of rows by the names of their columns, and may go on record as it is.
+            prefix: What the request's id begins with.
 
         Raises:
             ServiceProblem: the body is not rows of the model, the model fails, the answer cannot be recorded,
                 or too many large requests are under way.
         """
         began = perf_counter()
-        request_id = f"{self._writer}{next(self._numbers):x}"
+        request_id = f"{prefix}{self._writer}{next(self._numbers):x}"
         as_sent = body if body_is_rows else None
         try:
             if len(body) > INLINE_BYTES:

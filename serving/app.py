@@ -11,6 +11,7 @@ from serving.answering import Answering
 from serving.door import Door
 from serving.errors import problem_details
 from serving.feature_source import feature_source
+from serving.log_segments import PROBE
 from serving.metrics import Metrics
 from serving.prediction_log import PredictionLog
 from serving.routes.feedback import feedback
@@ -23,6 +24,7 @@ from serving.routes.openapi import assets, openapi
 from serving.routes.predict import predict_app
 from serving.settings import Settings
 from serving.state import Serving
+from serving.watchdog import watchdog
 from serving.watcher import Watcher
 from serving.workers import Workers
 
@@ -34,8 +36,13 @@ At Python's 5 ms the event loop waits for a large request's thread, and that one
 """
 
 
-def create_app(settings: Settings) -> Door:
-    """An app with a state, metrics, a log and a watcher of its own."""
+def create_app(settings: Settings, *, stuck_seconds: float = 0) -> Door:
+    """An app with a state, metrics, a log and a watcher of its own.
+
+    Args:
+        settings: The service's.
+        stuck_seconds: When to end the process, where it has no other purpose than this app.
+    """
     serving, access, metrics = Serving(), Access(settings), Metrics()
     log = PredictionLog(
         settings.log,
@@ -58,16 +65,25 @@ def create_app(settings: Settings) -> Door:
             "workers": _given(workers),
             "settings": _given(settings),
         },
-        lifespan=[access.lifespan, watcher.lifespan, log.lifespan, answering.lifespan, workers.lifespan],
+        lifespan=[
+            access.lifespan,
+            watcher.lifespan,
+            log.lifespan,
+            answering.lifespan,
+            workers.lifespan,
+            watchdog(stuck_seconds),
+        ],
         plugins=[problem_details()],
         openapi_config=openapi(serving),
         request_max_body_size=None,  # the door holds all bodies to one limit
         logging_config=None,
         debug=False,  # else LITESTAR_DEBUG would put tracebacks into answers
     )
-    return Door(
-        litestar, {"/predict": predict_app(serving, features, answering)}, answering.is_full, settings, access, metrics
-    )
+    direct = {
+        "/predict": predict_app(serving, features, answering),
+        "/probe": predict_app(serving, features, answering, prefix=PROBE),
+    }
+    return Door(litestar, direct, answering.is_full, settings, access, metrics)
 
 
 def app_from_environment() -> Door:
@@ -75,7 +91,7 @@ def app_from_environment() -> Door:
     settings = Settings()
     sys.setswitchinterval(SWITCH_SECONDS)
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    return create_app(settings)
+    return create_app(settings, stuck_seconds=settings.stuck_seconds)
 
 
 def _given(part: object) -> Provide:

@@ -22,7 +22,7 @@ from serving.settings import Settings
 
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
 """What is asked by those who hold no key and know no name: load balancers and orchestrators."""
-PREDICT_PATHS = frozenset({"/predict", "/invocations", "/feedback"})
+PREDICT_PATHS = frozenset({"/predict", "/probe", "/invocations", "/feedback"})
 PROTOCOL_PATHS = frozenset({"/ping", "/version", "/v2"})
 BODY = "serving.body"
 """The scope's key of the body, which has arrived whole."""

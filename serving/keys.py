@@ -77,8 +77,15 @@ def read_keys(path: Path) -> list[Key]:
         raise KeysInvalid(f"{path}: {error}") from error
 
 
-def create(path: Path, name: str, scopes: Sequence[Scope], *, days: float | None) -> str:
+def create(path: Path, name: str, scopes: Sequence[Scope], *, days: float | None, replace: bool = False) -> str:
     """Adds a key to the file, which is made where there is none.
+
+    Args:
+        path: The file.
+        name: The key's, by which it is shown and revoked.
+        scopes: What it may be used for.
+        days: Until it expires; None for ever.
+        replace: Whether it takes the place of a key of this name, which is dead then.
 
     Returns:
         The key, which is kept nowhere.
@@ -89,7 +96,8 @@ def create(path: Path, name: str, scopes: Sequence[Scope], *, days: float | None
     if days is not None and days <= 0:
         raise KeysInvalid(f"a key for {days:g} days would be dead at once; give a number above 0")
     keys = read_keys(path) if path.exists() else []
-    if any(key.name == name for key in keys):
+    others = [key for key in keys if key.name != name]
+    if len(others) < len(keys) and not replace:
         raise KeysInvalid(f"{path}: has a key {name!r} already; revoke it first, or give the new one another name")
     secret = PREFIX + secrets.token_urlsafe(32)
     now = datetime.now(UTC)
@@ -100,7 +108,7 @@ def create(path: Path, name: str, scopes: Sequence[Scope], *, days: float | None
         created_at=now,
         expires_at=None if days is None else now + timedelta(days=days),
     )
-    _write(path, [*keys, added])
+    _write(path, [*others, added])
     return secret
 
 
@@ -140,17 +148,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "--scope", action="append", required=True, choices=get_args(Scope), help="may be repeated"
             )
             asked.add_argument("--days", type=float, help="until it expires; for ever where not given")
+            asked.add_argument("--replace", action="store_true", help="take the place of a key of this name")
     given = parser.parse_args(arguments)
     try:
         if given.command == "create":
-            sys.stdout.write(create(given.file, given.name, given.scope, days=given.days) + "\n")
+            secret = create(given.file, given.name, given.scope, days=given.days, replace=given.replace)
+            sys.stdout.write(secret + "\n")
         elif given.command == "revoke":
             revoke(given.file, given.name)
         else:
             for key in read_keys(given.file):
                 until = f"until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else "for ever"
                 state = "" if key.is_live(datetime.now(UTC)) else "  expired"
-                sys.stdout.write(f"{key.name}  {','.join(key.scopes)}  {until}{state}\n")
+                # The hash's beginning tells which key it is whose text one has: `printf %s KEY | sha256sum`.
+                sys.stdout.write(f"{key.name}  {','.join(key.scopes)}  {until}  {key.sha256[:12]}{state}\n")
     except KeysInvalid as error:
         sys.exit(str(error))
 

@@ -16,6 +16,8 @@ from serving.release import FeatureValue, Row, sha256_of
 
 OPEN = ".open"
 SEALED = ".jsonl"
+PROBE = "probe-"
+"""Begins the request ids of what came by `/probe`: a check of the service's, and no traffic."""
 _SEALED_NAME = re.compile(r"(?P<stem>[0-9]{8}T[0-9]{12}Z-[0-9a-f]{8,16}-[0-9]+)\.(?P<sha256>[0-9a-f]{64})\.jsonl")
 
 

@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     answer_seconds: float = Field(default=30, gt=0)
     """What a large request may take; then it is answered 503, and its thread is free when the model is done."""
 
+    stuck_seconds: float = Field(default=30, ge=0)
+    """How long a process may do nothing but one thing, as running a model that does not end; then it ends itself, for
+    its supervisor to start another. 0 is for ever."""
+
     log_features: Literal["values", "hash"] = "values"
     """How the prediction log keeps what the model saw; of hashes no data window can be made."""
     log_sync_seconds: float = Field(default=1, ge=0)

@@ -31,6 +31,7 @@ from mlops_assets.domain.prediction_log import (
 )
 from mlops_assets.domain.sql import literal, literals, parquet_files, quoted
 from mlops_assets.domain.windows import WindowUnfit, window_name
+from serving.log_segments import PROBE
 from serving.release import sha256_of
 
 OF = "the prediction log"
@@ -113,13 +114,14 @@ def land_period(
 def _judge(
     connection: duckdb.DuckDBPyConnection, dataset: Dataset, log: GatheredLog, period: Period, judged: Path
 ) -> int:
-    """Writes every row of the period with the contract's columns and `_left_out`, and gives their number."""
+    """Writes every row of the period but probes, with the contract's columns and `_left_out`; gives their number."""
     folders = log.gathered_before(period.until + WRITTEN_LATE)
     if not folders:
         return 0
     connection.execute(
         f"CREATE VIEW answered AS SELECT * FROM {parquet_files(*(folder / PREDICTIONS for folder in folders))} "
-        f'WHERE "at" >= {_literal(period.since)} AND "at" < {_literal(period.until)}'
+        f'WHERE "at" >= {_literal(period.since)} AND "at" < {_literal(period.until)} '
+        f"AND NOT starts_with(request_id, {literal(PROBE)})"
     )
     connection.execute(
         "CREATE VIEW truths AS SELECT id, "

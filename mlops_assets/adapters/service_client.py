@@ -68,12 +68,12 @@ class ServiceClient:
         return msgspec.json.decode(self._request("GET", "/model"), type=ServedRelease)
 
     def predict(self, rows: Sequence[Row]) -> _Answer:
-        """Scores rows.
+        """Scores rows, as one who watches the service: they are no traffic of which a window is made.
 
         Raises:
             ServiceUnavailable: it does not answer, or refuses the rows.
         """
-        return msgspec.json.decode(self._request("POST", "/predict", msgspec.json.encode(rows)), type=_Answer)
+        return msgspec.json.decode(self._request("POST", "/probe", msgspec.json.encode(rows)), type=_Answer)
 
     def wrong_answers(self, cases: Sequence[Case], *, model_version: int) -> list[str]:
         """Sends cases and says in which the service's answer is not the release's; empty where all are right."""

@@ -202,6 +202,7 @@ def _is_incidental(path: Path) -> bool:
 
 
 OWN = {
-    "dagster", "dataset", "landing", "ledger.db", "lock", "logs", "mlartifacts", "mlflow.db", "releases", "reports",
-    "requeued", "spool", "started-with.json", "supervisord.conf", "supervisord.pid", "windows",
+    "dagster", "dataset", "landing", "ledger.db", "lock", "logs", "mlartifacts", "mlflow.db", "prediction_log",
+    "releases", "reports", "requeued", "serving", "spool", "started-with.json", "supervisord.conf", "supervisord.pid",
+    "windows",
 }  # fmt: skip

@@ -64,11 +64,19 @@ class SwaggerPage(OpenAPIRenderPlugin):
 
 
 def live_document(document: dict[str, Any], slot: Slot | None) -> dict[str, Any]:
-    """A copy of Litestar's document with `/predict`, and with the rows of the model that is served."""
+    """A copy of Litestar's document with `/predict` and `/probe`, and with the rows of the model that is served."""
     live = deepcopy(document)
     _lay_predict(live)
     if slot is not None:
         _lay_rows(live, slot)
+    live["paths"]["/probe"] = {
+        "post": {
+            **deepcopy(live["paths"]["/predict"]["post"]),
+            "operationId": "Probe",
+            "summary": "Check the service",
+            "description": "As `/predict`, for whoever watches the service: on record, and no row of a window.",
+        }
+    }
     return live
 
 

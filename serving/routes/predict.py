@@ -1,4 +1,4 @@
-"""`POST /predict`: rows in, probabilities out.
+"""`POST /predict`: rows in, probabilities out; and `POST /probe`, the same for whoever watches the service.
 
 An ASGI app that `serving.door` calls by itself: Litestar's way here and back costs more than the prediction
 (docs/decisions). Its entry of the OpenAPI page stands in `serving.routes.openapi`.
@@ -23,8 +23,8 @@ from serving.state import Serving
 JSON = b"application/json"
 
 
-def predict_app(serving: Serving, features: FeatureSource, answering: Answering) -> ASGIApp:
-    """The route of one service."""
+def predict_app(serving: Serving, features: FeatureSource, answering: Answering, *, prefix: str = "") -> ASGIApp:
+    """The route of one service, whose requests have ids that begin with `prefix`."""
     encoder = msgspec.json.Encoder()
 
     async def predict(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 -- the body has arrived
@@ -36,9 +36,9 @@ def predict_app(serving: Serving, features: FeatureSource, answering: Answering)
         pointer = slot.pointer
         answer: Predictions | EntityPredictions
         if (entity := slot.rows.entity_of(body)) is not None:
-            answer = await _of_entity(slot, entity, features, answering)
+            answer = await _of_entity(slot, entity, features, answering, prefix)
         else:
-            found = await answering.answer(slot, body, slot.rows.decode, body_is_rows=True)
+            found = await answering.answer(slot, body, slot.rows.decode, body_is_rows=True, prefix=prefix)
             rows = [Prediction(*pair) for pair in zip(found.ids, found.probabilities, strict=True)]
             answer = Predictions(found.request_id, pointer.model_version, pointer.epoch, rows)
         content = encoder.encode(answer)
@@ -54,7 +54,7 @@ def predict_app(serving: Serving, features: FeatureSource, answering: Answering)
 
 
 async def _of_entity(
-    slot: Slot, asked: Mapping[str, Any], features: FeatureSource, answering: Answering
+    slot: Slot, asked: Mapping[str, Any], features: FeatureSource, answering: Answering, prefix: str
 ) -> EntityPredictions:
     """Answers from the features that are known of an entity, as if the client had sent them."""
     headers = version_header(slot)
@@ -67,7 +67,7 @@ async def _of_entity(
         raise errors.features_stale(error, headers) from error
     except (FeaturesUnavailable, RowsInvalid) as error:
         raise errors.features_unavailable(error, headers) from error
-    found = await answering.answer(slot, b"", lambda _: rows)
+    found = await answering.answer(slot, b"", lambda _: rows, prefix=prefix)
     prediction = EntityPrediction(
         id=found.ids[0],
         probability=found.probabilities[0],

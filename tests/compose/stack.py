@@ -72,18 +72,20 @@ class Compose:
         }
 
     def build(self) -> None:
-        """Builds both images, and makes the secrets."""
+        """Builds both images."""
         self.run("build", seconds=900)
-        subprocess.run(
-            [ROOT / "deploy" / "compose-secrets", self.secrets], env=self.environment, cwd=ROOT, check=True, timeout=120
-        )
+
+    def make_secrets(self, *arguments: str) -> None:
+        """Makes those that are missing."""
+        command = [str(ROOT / "deploy" / "compose-secrets"), *arguments]
+        subprocess.run(command, env=self.environment, cwd=ROOT, check=True, timeout=120)
         entry = self._docker("image", "inspect", "--format", "{{json .Config.Entrypoint}}", "postgres:15", check=False)
         if STANDIN_ENTRY in entry:
             password = (self.secrets / "postgres_password").read_text()
             override = {"services": {"postgres": {"environment": {"POSTGRES_PASSWORD": password}}}}
             path = self.folder / "standin.json"
             path.write_text(json.dumps(override))
-            self.environment["COMPOSE_FILE"] += f":{path}"
+            self.environment["COMPOSE_FILE"] = f"{ROOT / 'docker-compose.yml'}:{path}"
 
     def up(self) -> None:
         """Starts everything, and waits until all of it is healthy."""
@@ -153,6 +155,21 @@ class Compose:
             "print(msgspec.json.encode(releases.cases(releases.pointer().model_version)[0].row).decode())"
         )
         return self.run("exec", "-T", "code", "python", "-c", script).strip().encode()
+
+    def tries(self, job: str) -> dict[str, list[str]]:
+        """How the tries of each run of a job ended, the first one first."""
+        query = (
+            "query($job: String!) {runsOrError(filter: {pipelineName: $job}) {... on Runs {results "
+            "{runId rootRunId status creationTime}}}}"
+        )
+        answer = httpx.post(
+            f"http://127.0.0.1:{self.ports['dagster']}/graphql", json={"query": query, "variables": {"job": job}}
+        )
+        runs = answer.raise_for_status().json()["data"]["runsOrError"]["results"]
+        found: dict[str, list[str]] = {}
+        for run in sorted(runs, key=lambda run: run["creationTime"]):
+            found.setdefault(run["rootRunId"] or run["runId"], []).append(run["status"])
+        return found
 
     def left_behind(self) -> str:
         """Containers, volumes and networks of this project."""

@@ -4,8 +4,11 @@ Prevents a docker-compose.yml that parses and does not run, and a loop that lose
 """
 
 import asyncio
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Thread
 
 import httpx
@@ -30,6 +33,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     is_up = False
     try:
         compose.build()
+        compose.make_secrets()
         compose.up()
         is_up = True
         list(write_windows(compose.inbox, ("2013-01", "2013-07", "2013-10")))
@@ -55,8 +59,25 @@ def test_every_container_is_confined(stack: Compose) -> None:
         assert host["RestartPolicy"]["Name"] == "unless-stopped", service
         bound = [each["HostIp"] for ports in host["PortBindings"].values() for each in ports]
         assert set(bound) <= {"127.0.0.1"}, service
-        secrets = [value for value in config["Env"] if "PASSWORD=" in value and value.split("=")[1]]
-        assert not secrets or service == "postgres", service  # the stand-in of its image takes it so
+        if service != "postgres":  # the stand-in of its image takes its password so
+            said = json.dumps(container)
+            assert not [path.name for path in stack.secrets.iterdir() if (text := path.read_text()) and text in said]
+
+
+def test_a_program_gets_no_secret_that_it_does_not_need(stack: Compose) -> None:
+    """Prevents that a fault in a page, or in the service, gives away the passwords of the others."""
+    needed = {"webserver": ["postgres_password"], "daemon": ["postgres_password"], "mlflow": ["postgres_password"]}
+    containers = stack.containers()
+    for service, names in {**needed, "reports": [], "service": []}.items():
+        mounted = [Path(each["Destination"]) for each in containers[service]["Mounts"]]
+        assert [path.name for path in mounted if path.parent.name == "secrets"] == names, service
+
+
+def test_another_up_leaves_what_runs_alone(stack: Compose) -> None:
+    """Prevents that whoever types it again restarts a loop at work, or is refused by the migration."""
+    before = {service: container["State"]["StartedAt"] for service, container in stack.containers().items()}
+    stack.up()
+    assert {service: container["State"]["StartedAt"] for service, container in stack.containers().items()} == before
 
 
 def test_the_service_is_without_the_graph(stack: Compose) -> None:
@@ -131,6 +152,8 @@ def test_a_training_whose_container_is_killed_is_done_again(stack: Compose) -> N
     )
     versions = [each["window"] for each in stack.status()["candidates"]]
     assert "2013-10" in versions
+    (tries,) = [tries for tries in stack.tries("training_job").values() if len(tries) > 1]
+    assert tries == ["FAILURE", "SUCCESS"]  # what was killed is not left as if it ran for ever
 
 
 def test_pages_answer(stack: Compose) -> None:
@@ -160,7 +183,10 @@ def test_a_backup_is_restored_into_empty_volumes(stack: Compose) -> None:
     before, model, recorded = stack.status(), stack.model(), stack.recorded()
     stack.run("run", "--rm", "-T", "backup", "mlops", "backup", "/backup/smoke.tar", seconds=300)
     stack.remove()
+    shutil.rmtree(stack.secrets)  # as on another machine
+    stack.make_secrets("passwords")
     stack.run("run", "--rm", "-T", "backup", "mlops", "restore", "/backup/smoke.tar", seconds=300)
+    stack.make_secrets()
     stack.up()
     until(lambda: stack.model()["model_version"] == model["model_version"], seconds=HEAL_SECONDS, what="it is served")
     after = stack.status()

@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from mlops_assets.cli.demo import OWN
 from mlops_assets.datasets.contract import FLIGHTS
 from mlops_assets.datasets.flights import write_windows
 from tests.end_to_end.running import Running, start, stop
@@ -210,6 +211,8 @@ def test_the_demo_goes_on_where_it_stopped_and_leaves_no_process(tmp_path: Path)
         second.process.wait(timeout=60)
     assert second.process.returncode == 0
     assert second.processes() == [], "Ctrl-C leaves no process behind"
+    made = {path.name for path in (tmp_path / "demo").iterdir() if not path.name.startswith(".")}
+    assert made <= OWN, "what --fresh takes for another's"
 
 
 def _with_verdict(running: Running) -> list[dict[str, Any]]:

@@ -12,14 +12,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
+import numpy as np
+import onnx
 import psutil
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from serving.keys import create
+from serving.release import Case
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.load import BODY, PREDICT, Load, request
 from tests.end_to_end.service_process import environment
-from tests.unit.serving.bundles import ROW, eventually, publish
+from tests.unit.serving.bundles import ROW, eventually, promote, publish, write_bundle
 
 pytestmark = pytest.mark.end_to_end
 
@@ -379,6 +384,71 @@ def test_a_client_that_waits_to_be_told_to_send_is_told(releases: Path, start: S
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(body)
         assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def spinning_model() -> bytes:
+    """Adds up the first feature one by one, so a request says itself how long the model takes: 1e12 is for days."""
+    step = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go on"], ["still"]),
+            helper.make_node("Add", ["sum", "sum"], ["next"]),
+        ],
+        "step",
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, []),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, []),
+        ],
+    )
+    constants = {
+        "none": np.float32(0),
+        "first": np.int64(0),
+        "half": np.full((1, 2), 0.5, np.float32),
+        "zero": np.zeros(1, np.float32),
+        "yes": np.bool_(True),
+    }
+    graph = helper.make_graph(
+        [
+            helper.make_node("IsNaN", ["features"], ["missing"]),
+            helper.make_node("Where", ["missing", "zero", "features"], ["filled"]),
+            helper.make_node("ReduceMax", ["filled"], ["largest"], keepdims=0),
+            helper.make_node("Cast", ["largest"], ["steps"], to=TensorProto.INT64),
+            helper.make_node("Loop", ["steps", "yes", "none"], ["nothing"], body=step),
+            helper.make_node("Gather", ["filled", "first"], ["column"], axis=1),
+            helper.make_node("Unsqueeze", ["column", "axis"], ["columns"]),
+            helper.make_node("Mul", ["columns", "zero"], ["zeros"]),
+            helper.make_node("Add", ["zeros", "nothing"], ["more zeros"]),
+            helper.make_node("Add", ["more zeros", "half"], ["probabilities"]),
+        ],
+        "spinning",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+        + [numpy_helper.from_array(np.ones(1, np.int64), "axis")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def test_a_worker_that_is_stuck_in_its_model_ends_itself_and_another_answers(releases: Path, start: Start) -> None:
+    """Prevents that one row which a model cannot bear takes the service from all, health included (row 49)."""
+    write_bundle(releases, 1, model=spinning_model(), cases=[Case(ROW, 0.5)])
+    promote(releases, 1, epoch=1)
+    service = start(stuck_seconds="1", workers="2")
+    eventually(lambda: service.serves(1, 1))
+    assert service.predict() == (1, 0.5)
+    before = {worker["pid"] for worker in service.model()["workers"]}
+    with pytest.raises(httpx.TransportError):
+        service.client.post("/predict", json={**ROW, "dep delay": 1e12}, timeout=20)
+    eventually(lambda: service.serves(1, 1) and {one["pid"] for one in service.model()["workers"]} != before)
+    assert service.predict() == (1, 0.5)
+    assert "Timeout (0:00:01)!" in service.output.read_text(), "where it was stuck is told"
 
 
 def test_the_log_is_for_its_owner_alone(releases: Path, start: Start) -> None:

@@ -92,6 +92,7 @@ def test_no_way_of_writing_a_path_opens_it(guarded: TestClient[Door], path: str)
     ("method", "path", "scope"),
     [
         ("POST", "/predict", "predict"),
+        ("POST", "/probe", "predict"),
         ("POST", "/invocations", "predict"),
         ("POST", "/feedback", "predict"),
         ("POST", "/v2/models/flights/infer", "predict"),

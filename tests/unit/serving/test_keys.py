@@ -85,6 +85,16 @@ def test_a_name_is_taken_once_and_revoked_by_name(file: Path) -> None:
         revoke(file, "wbe")
 
 
+def test_a_key_takes_the_place_of_one_of_its_name_and_of_no_other(file: Path) -> None:
+    """Prevents that whoever lost a key goes on with it in force."""
+    lost, other = create(file, "web", ["read"], days=None), create(file, "app", ["read"], days=None)
+    new = create(file, "web", ["read"], days=None, replace=True)
+    keys = Keys(read_keys(file))
+    assert keys.find(lost.encode()) is None
+    assert keys.find(new.encode()) is not None
+    assert keys.find(other.encode()) is not None
+
+
 @pytest.mark.parametrize(
     ("content", "mode", "said"),
     [
@@ -122,6 +132,7 @@ def test_the_commands_add_show_and_revoke(file: Path, capsys: pytest.CaptureFixt
     main(["list", str(file)])
     shown = capsys.readouterr().out
     assert shown.startswith("web  predict,read  until ")
+    assert hashlib.sha256(secret.encode()).hexdigest()[:12] in shown
     assert secret not in shown
     main(["revoke", str(file), "web"])
     assert msgspec.json.decode(file.read_bytes()) == []

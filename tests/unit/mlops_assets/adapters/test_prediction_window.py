@@ -4,6 +4,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import SourceDown
@@ -15,7 +16,7 @@ from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.log_period import Period
 from mlops_assets.domain.prediction_log import HASH_ALONE, LogUnfit, NothingAnswered
 from mlops_assets.domain.windows import WindowNameInvalid, WindowUnfit
-from serving.log_segments import LabelRecord, PredictionRecord
+from serving.log_segments import PROBE, LabelRecord, PredictionRecord
 from tests.unit.mlops_assets.log_segments import DAY, FEATURES, answer, label, seal
 from tests.unit.mlops_assets.small_windows import small_dataset
 
@@ -101,6 +102,18 @@ def test_of_several_answers_to_one_id_the_first_is_the_row_and_the_last_label_ho
     made = log.land()
     assert (made.rows, made.written, made.left_out) == (3, 2, {"case_id: answered before": 1})
     assert log.rows()[["case_id", "amount", "late"]].values.tolist() == [["b", 1.5, True], ["a", 1.0, True]]
+
+
+def test_what_a_check_asked_is_no_row(log: Log) -> None:
+    """Prevents that a model learns from the cases by which its service is checked, or loses a client's row to them."""
+    check = replace(answer("a", at="2024-03-05T10:00:00.000000Z", features={**FEATURES, "amount": 7}), request_id=PROBE)
+    log.write(check, answer("a", at="2024-03-05T12:00:00.000000Z"))
+    made = log.land()
+    assert (made.rows, made.written) == (1, 1)
+    assert log.rows()["amount"].tolist() == [FEATURES["amount"]]
+    log.write(replace(answer("b", at="2024-03-04T10:00:00.000000Z"), request_id=f"{PROBE}0a1"))
+    with pytest.raises(NothingAnswered):
+        log.land(Period(DAY - timedelta(days=1), DAY))
 
 
 def test_rows_in_are_rows_written_and_rows_left_out(log: Log) -> None:

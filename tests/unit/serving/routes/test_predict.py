@@ -17,7 +17,7 @@ from litestar.types import HTTPReceiveMessage, HTTPScope, Message
 
 from serving.app import create_app
 from serving.door import Door
-from serving.log_segments import BatchRecord, PredictionRecord
+from serving.log_segments import PROBE, BatchRecord, PredictionRecord
 from serving.release import Case, Row
 from serving.settings import Settings
 from tests.unit.serving.bundles import (
@@ -48,6 +48,22 @@ def _is_problem(response: Response, status: int) -> dict[str, Any]:
     assert problem["status"] == status
     assert "Traceback" not in response.text
     return problem
+
+
+@pytest.mark.parametrize("rows", [ROW, [ROW] * 1000])
+def test_a_probe_is_answered_as_all_and_told_apart_on_record(
+    client: TestClient[Door], settings: Settings, rows: Row | list[Row]
+) -> None:
+    """Prevents that who watches the service becomes its traffic, or is given other answers than its clients."""
+    asked, probed = client.post("/predict", json=rows), client.post("/probe", json=rows)
+    assert probed.status_code == 200
+    assert not asked.json()["request_id"].startswith(PROBE)
+    assert probed.json()["request_id"].startswith(PROBE)
+    values = [[one["probability"] for one in answer.json()["predictions"]] for answer in (asked, probed)]
+    assert values[0] == values[1]
+    assert {record.request_id for record in _recorded(settings)} == {
+        answer.json()["request_id"] for answer in (asked, probed)
+    }
 
 
 @pytest.mark.parametrize("rows", [ROW, [ROW], [ROW] * 3, [ROW] * 1000])
