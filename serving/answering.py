@@ -76,10 +76,13 @@ class Answering:
         self._large = 0
         self._asked: list[_Asked] = []
         self._numbers = itertools.count(1)
+        self._loop: asyncio.AbstractEventLoop
+        """Kept, for to ask for the running one is a system call: up to a tenth of a small answer's time."""
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Lets go of the threads at the end; one that is stuck in a model must not hold the process."""
+        self._loop = asyncio.get_running_loop()
         try:
             yield
         finally:
@@ -151,15 +154,14 @@ class Answering:
         try:
             segment = self._recorder.record_labels(labels)
             if self._recorder.syncs_each_answer:
-                await asyncio.get_running_loop().run_in_executor(self._syncs, self._recorder.sync, segment, None)
+                await self._loop.run_in_executor(self._syncs, self._recorder.sync, segment, None)
         except CannotRecord as error:
             raise errors.cannot_record(str(error)) from error
 
     async def _in_tick(self, slot: Slot, request_id: str, rows: list[Values], as_sent: bytes | None) -> Answer:
-        loop = asyncio.get_running_loop()
         if not self._asked:
-            loop.call_soon(self._end_tick)
-        asked = _Asked(slot, request_id, rows, as_sent, loop.create_future())
+            self._loop.call_soon(self._end_tick)
+        asked = _Asked(slot, request_id, rows, as_sent, self._loop.create_future())
         self._asked.append(asked)
         return await asked.answered
 
@@ -197,8 +199,7 @@ class Answering:
         if segment is None or not self._recorder.syncs_each_answer:
             _resolve(group, answers, None)
             return
-        loop = asyncio.get_running_loop()
-        syncing = loop.run_in_executor(self._syncs, self._recorder.sync, segment, len(probabilities))
+        syncing = self._loop.run_in_executor(self._syncs, self._recorder.sync, segment, len(probabilities))
         syncing.add_done_callback(lambda done: _resolve(group, answers, done.exception()))
 
     async def _in_thread(
@@ -220,7 +221,7 @@ class Answering:
             return answer
 
         self._large += 1
-        asked = asyncio.get_running_loop().run_in_executor(self._requests, answer)
+        asked = self._loop.run_in_executor(self._requests, answer)
         asked.add_done_callback(self._end_large)  # when the thread is free again, which may be after the client is gone
         return await asyncio.wait_for(asyncio.shield(asked), self._answer_seconds)
 
