@@ -51,7 +51,7 @@ test-end-to-end: $(INSTALLED) ## Run the real servers on loopback
 test-spark: $(SPARK_INSTALLED) ## Run the tests that hold Spark to DuckDB's answers, in .venv-spark
 	$(SPARK_VENV)/bin/pytest tests/spark $(ARGS)
 
-soak: $(INSTALLED) ## Run the long forms of the tests of load and faults (half an hour)
+soak: $(INSTALLED) ## Run the long forms of the tests of load and faults (five minutes)
 	$(BIN)/pytest -m soak $(ARGS)
 
 compose-smoke: $(INSTALLED) ## Build, start, exercise, kill, back up and restore the whole stack in containers (a quarter of an hour)

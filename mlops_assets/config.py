@@ -74,6 +74,18 @@ class Settings(BaseSettings):
 
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     """MLflow server; a SQLite database under `home` where none is given."""
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _says_no_password(cls, url: str | None) -> str | None:
+        """It is shown, in a resource's configuration and among a program's arguments."""
+        if url and holds_secret(url):
+            raise ValueError(
+                "holds a password: MLflow takes it from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+                "PostgreSQL from PGPASSWORD or PGPASSFILE"
+            )
+        return url
+
     ledger_url: str = Field(default_factory=_beside_the_rest)
     """The ledger's database, as `postgresql://user@host/database`; SQLite under `home` where none is given."""
     dagster_database_url: str | None = None

@@ -11,6 +11,7 @@ from tests.documents import ROOT
 
 WORKFLOW = ".github/workflows/ci.yml"
 RUN = ".ci/run"
+SMOKE = "tests/compose/test_smoke.py"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,24 @@ class Elsewhere:
         return None if wanted and wanted in path.read_text() else f"{file} holds no {wanted or 'such line'!r}"
 
 
+CONTAINERS = (
+    (r"mkdir -p inbox && cp 2014-01\.parquet inbox/", "write_windows(compose.inbox"),
+    (r"make compose-up", "compose.make_up()"),
+    (r"docker compose exec code mlops window add /inbox/.*", 'stack.mlops("window", "add", "/inbox/2013-01.parquet")'),
+    (r"docker compose exec code mlops status", "stack.status()"),
+    (r"docker compose --profile '\*' down", "stack.remove()"),
+    (r"docker compose build", "compose.make_up()"),
+    (r"deploy/compose-secrets passwords", 'stack.make_secrets("passwords")'),
+    (r"docker compose run --rm keys create /keys/keys.json alice .*", '"keys", "create", "/keys/keys.json", "alice"'),
+    (r"docker compose run --rm keys list /keys/keys.json", '"keys", "list", "/keys/keys.json"'),
+    (r"docker compose run --rm keys revoke /keys/keys.json alice", '"keys", "revoke", "/keys/keys.json", "alice"'),
+    (r"docker compose run --rm backup mlops backup /backup/.*", '"mlops", "backup", "/backup/smoke.tar"'),
+    (r"docker compose run --rm backup mlops restore /backup/.*", '"mlops", "restore", "/backup/smoke.tar"'),
+    (r"docker compose run --rm -T backup cat /backup/.*", '"cat", "/backup/smoke.tar"'),
+    (r"docker compose run --rm -T backup sh -c .*", "cat >/backup/smoke.tar"),
+)
+"""Commands in containers, and the line of the smoke test that runs each."""
+
 ELSEWHERE = (
     Elsewhere(r"make setup", RUN, "make check"),  # which needs it
     Elsewhere(r"make demo", WORKFLOW, 'make demo ARGS="--windows 4 --exit"'),
@@ -42,7 +61,10 @@ ELSEWHERE = (
     Elsewhere(r"make test-integration", WORKFLOW, "make test-integration"),
     Elsewhere(r"make test-end-to-end", WORKFLOW, "make test-end-to-end"),
     Elsewhere(r"make check", RUN, "make check"),
-    Elsewhere(r"make (compose-smoke|compose-up)|docker compose .*|mkdir -p inbox .*", WORKFLOW, "make compose-smoke"),
+    Elsewhere(r"make compose-smoke", WORKFLOW, "make compose-smoke"),
+    *(Elsewhere(command, SMOKE, line) for command, line in CONTAINERS),
+    # Their images come from their makers, by no registry that the tests reach.
+    Elsewhere(r"docker compose --profile monitoring up --detach", SMOKE, '"--profile", "monitoring", "up", "--detach"'),
     Elsewhere(r"make (setup-spark|test-spark)", WORKFLOW, "make test-spark"),
     Elsewhere(r"make soak", ".github/workflows/weekly.yml", "make soak"),
     Elsewhere(r"make (lock-check|sbom|licences|audit)", WORKFLOW, "make lock-check"),

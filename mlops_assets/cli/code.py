@@ -29,4 +29,6 @@ def serve_code(settings: Settings, console: Console, *, host: str) -> None:
             subprocess.Popen([*after_code(settings), sys.executable, "-m", "mlops_assets.cli.orphans", *orphans])
         os.set_inheritable(lock.fileno(), True)
         command = code_command(settings, host=host)
-        os.execv(command[0], command)  # noqa: S606 -- our own command, no shell
+        # The settings as they are now, with what the last start said where the environment says nothing of it.
+        own = {"MLOPS_DATASET": str(settings.dataset.absolute()), "MLOPS_SOURCE": settings.source or ""}
+        os.execve(command[0], command, {**os.environ, **own})  # noqa: S606 -- our own command, no shell

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import msgspec
@@ -56,29 +56,32 @@ class Compose:
     def __post_init__(self) -> None:
         self.inbox = self.folder / "inbox"
         self.secrets = self.folder / "secrets"
-        self.backups = self.folder / "backups"
         self.inbox.mkdir(exist_ok=True)
-        self.backups.mkdir(exist_ok=True)
-        self.backups.chmod(0o777)  # the containers' user has another number
         self.environment = {
             **os.environ,
             "COMPOSE_PROJECT_NAME": PROJECT,
             "COMPOSE_FILE": str(ROOT / "docker-compose.yml"),
             "MLOPS_TAG": "smoke",
             "MLOPS_INBOX": str(self.inbox),
-            "MLOPS_BACKUPS": str(self.backups),
             "MLOPS_SECRETS": str(self.secrets),
             **{PORTS[name]: str(port) for name, port in self.ports.items()},
         }
 
-    def build(self) -> None:
-        """Builds both images."""
+    def make_up(self) -> None:
+        """Builds both images, makes the secrets and starts everything: what `make compose-up` does, step by step.
+
+        With what this machine's stand-in of an image needs between the steps.
+        """
         self.run("build", seconds=900)
+        self.make_secrets()
+        self.up()
 
     def make_secrets(self, *arguments: str) -> None:
-        """Makes those that are missing."""
+        """Makes those that are missing, and keys of an object store that nobody asks."""
         command = [str(ROOT / "deploy" / "compose-secrets"), *arguments]
         subprocess.run(command, env=self.environment, cwd=ROOT, check=True, timeout=120)
+        for name in ("aws_access_key_id", "aws_secret_access_key"):
+            (self.secrets / name).write_text(f"the {name} of nobody")
         entry = self._docker("image", "inspect", "--format", "{{json .Config.Entrypoint}}", "postgres:15", check=False)
         if STANDIN_ENTRY in entry:
             password = (self.secrets / "postgres_password").read_text()
@@ -108,9 +111,16 @@ class Compose:
         said: dict[str, Any] = json.loads(self.mlops("status", "--json"))
         return said
 
-    def run(self, *arguments: str, seconds: float = 120, check: bool = True) -> str:
-        """Runs a command of Compose, and returns what it printed."""
-        return self._docker("compose", *arguments, seconds=seconds, check=check)
+    def run(
+        self,
+        *arguments: str,
+        seconds: float = 120,
+        check: bool = True,
+        given: IO[bytes] | None = None,
+        out: IO[bytes] | None = None,
+    ) -> str:
+        """Runs a command of Compose, and returns what it printed, unless that goes to `out`."""
+        return self._docker("compose", *arguments, seconds=seconds, check=check, given=given, out=out)
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """What the engine knows of each running container, by service."""
@@ -145,6 +155,11 @@ class Compose:
         )
         said: dict[str, Any] = answer.raise_for_status().json()
         return said
+
+    def status_of_model(self, key: str) -> int:
+        """With which status the service says what it serves to whoever holds this key."""
+        url = f"http://127.0.0.1:{self.ports['service']}/model"
+        return httpx.get(url, headers={"Authorization": f"Bearer {key}"}).status_code
 
     def row(self) -> bytes:
         """A row that the model takes, as JSON: the first case of the release that is served."""
@@ -189,14 +204,25 @@ class Compose:
                 ids.add(record.id)
         return ids
 
-    def _docker(self, *arguments: str, seconds: float = 120, check: bool = True) -> str:
+    def _docker(
+        self,
+        *arguments: str,
+        seconds: float = 120,
+        check: bool = True,
+        given: IO[bytes] | None = None,
+        out: IO[bytes] | None = None,
+    ) -> str:
         done = subprocess.run(
             ["docker", *arguments],  # noqa: S607 -- the user's own
-            env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False,
+            env=self.environment, cwd=ROOT, timeout=seconds, check=False,
+            stdin=given or subprocess.DEVNULL, stdout=out or subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
+        printed = (done.stdout or b"").decode()
         if check and done.returncode:
-            raise AssertionError(f"docker {' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-4000:]}")
-        return done.stdout
+            raise AssertionError(
+                f"docker {' '.join(arguments)}: {printed[-2000:]}{done.stderr.decode(errors='replace')[-4000:]}"
+            )
+        return printed
 
 
 def until(holds: Callable[[], object], *, seconds: float, what: str) -> float:

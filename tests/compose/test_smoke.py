@@ -32,9 +32,8 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     compose = Compose(tmp_path_factory.mktemp("compose"))
     is_up = False
     try:
-        compose.build()
-        compose.make_secrets()
-        compose.up()
+        compose.remove()  # what a run that was killed left
+        compose.make_up()
         is_up = True
         list(write_windows(compose.inbox, ("2013-01", "2013-07", "2013-10")))
         yield compose
@@ -60,17 +59,29 @@ def test_every_container_is_confined(stack: Compose) -> None:
         bound = [each["HostIp"] for ports in host["PortBindings"].values() for each in ports]
         assert set(bound) <= {"127.0.0.1"}, service
         if service != "postgres":  # the stand-in of its image takes its password so
+            secrets = {path.name: path.read_text().strip() for path in stack.secrets.iterdir()}
+            assert secrets["service_key"]
+            assert secrets["aws_secret_access_key"]
             said = json.dumps(container)
-            assert not [path.name for path in stack.secrets.iterdir() if (text := path.read_text()) and text in said]
+            assert not [name for name, secret in secrets.items() if secret and secret in said], service
 
 
 def test_a_program_gets_no_secret_that_it_does_not_need(stack: Compose) -> None:
     """Prevents that a fault in a page, or in the service, gives away the passwords of the others."""
-    needed = {"webserver": ["postgres_password"], "daemon": ["postgres_password"], "mlflow": ["postgres_password"]}
-    containers = stack.containers()
-    for service, names in {**needed, "reports": [], "service": []}.items():
-        mounted = [Path(each["Destination"]) for each in containers[service]["Mounts"]]
-        assert [path.name for path in mounted if path.parent.name == "secrets"] == names, service
+    found = {}
+    for service, container in stack.containers().items():
+        mounted = [Path(mount["Destination"]) for mount in container["Mounts"]]
+        found[service] = [path.name for path in mounted if path.parent == Path("/run/secrets")]
+    assert len(found.pop("code")) == 7
+    password = ["postgres_password"]
+    assert found == {
+        "postgres": password,
+        "webserver": password,
+        "daemon": password,
+        "mlflow": password,
+        "reports": [],
+        "service": [],
+    }
 
 
 def test_another_up_leaves_what_runs_alone(stack: Compose) -> None:
@@ -156,6 +167,17 @@ def test_a_training_whose_container_is_killed_is_done_again(stack: Compose) -> N
     assert tries == ["FAILURE", "SUCCESS"]  # what was killed is not left as if it ran for ever
 
 
+def test_a_client_gets_a_key_that_can_be_taken_back(stack: Compose) -> None:
+    """By the commands that docs/compose.md has."""
+    key = stack.run("run", "--rm", "-T", "keys", "create", "/keys/keys.json", "alice", "--scope", "read").strip()
+    assert "alice  read" in stack.run("run", "--rm", "-T", "keys", "list", "/keys/keys.json")
+    until(lambda: stack.status_of_model(key) == 200, seconds=20, what="alice is let in")
+    stack.make_secrets()
+    assert stack.status_of_model(stack.key()) == 200, "the loop's key stays as it is"
+    stack.run("run", "--rm", "-T", "keys", "revoke", "/keys/keys.json", "alice")
+    until(lambda: stack.status_of_model(key) == 401, seconds=20, what="alice is let in no more")
+
+
 def test_pages_answer(stack: Compose) -> None:
     """What a person opens: lineage, registered models, drift reports."""
     assert httpx.get(f"http://127.0.0.1:{stack.ports['dagster']}/asset-groups", follow_redirects=True).is_success
@@ -181,13 +203,19 @@ def test_the_loops_metrics_can_be_scraped(stack: Compose) -> None:
 def test_a_backup_is_restored_into_empty_volumes(stack: Compose) -> None:
     """All state: ledger, registry, histories, windows, releases, the record of answers, keys."""
     before, model, recorded = stack.status(), stack.model(), stack.recorded()
+    key = stack.run("run", "--rm", "-T", "keys", "create", "/keys/keys.json", "bob", "--scope", "read").strip()
     stack.run("run", "--rm", "-T", "backup", "mlops", "backup", "/backup/smoke.tar", seconds=300)
+    file = stack.folder / "smoke.tar"
+    with file.open("wb") as out:
+        stack.run("run", "--rm", "-T", "backup", "cat", "/backup/smoke.tar", out=out)
     stack.remove()
     shutil.rmtree(stack.secrets)  # as on another machine
     stack.make_secrets("passwords")
+    with file.open("rb") as given:
+        stack.run("run", "--rm", "-T", "backup", "sh", "-c", "cat >/backup/smoke.tar", given=given)
     stack.run("run", "--rm", "-T", "backup", "mlops", "restore", "/backup/smoke.tar", seconds=300)
-    stack.make_secrets()
-    stack.up()
+    stack.make_up()
+    assert stack.status_of_model(key) == 200, "the keys of clients go on"
     until(lambda: stack.model()["model_version"] == model["model_version"], seconds=HEAL_SECONDS, what="it is served")
     after = stack.status()
     for part in ("windows", "production", "candidates"):

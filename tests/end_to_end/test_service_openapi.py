@@ -27,5 +27,5 @@ def test_the_service_does_as_its_document_says(releases: Path, start: Start, tmp
     ]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert ran.returncode == 0, ran.stdout
-    assert "Tested: 18" in ran.stdout
+    assert "Tested: 19" in ran.stdout
     assert "Traceback" not in service.output.read_text()

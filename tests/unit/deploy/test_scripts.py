@@ -1,5 +1,6 @@
 """The scripts around the containers, with a stand-in of `docker` where they call it."""
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -45,6 +46,84 @@ def test_an_engine_that_does_not_start_is_a_failure(no_engine: str, tmp_path: Pa
     assert done.returncode == 1
     assert "broken" in done.stderr
     assert (tmp_path / "asked").read_text().split() == ["up", "down", "up", "down"]
+
+
+DOCKER = """
+case "$*" in
+  "compose config") echo "    file: $FOLDER/service_key" ;;
+  *" list "*) [ -z "$BROKEN" ] || { echo "$BROKEN" >&2; exit 1; }; cat $FOLDER/known ;;
+  *" create "*) echo "$*" >>$FOLDER/created; echo mlops_new ;;
+esac
+"""
+
+
+class Keys:
+    """`deploy/compose-secrets`, with the keys of a service that is not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        _script(self.bin / "docker", DOCKER)
+
+    def make(self, *words: str, broken: str = "") -> subprocess.CompletedProcess[str]:
+        """Runs the script."""
+        path = f"{self.bin}:{os.environ['PATH']}"
+        return _run(DEPLOY / "compose-secrets", *words, PATH=path, FOLDER=str(self.folder), BROKEN=broken)
+
+    @property
+    def key(self) -> str:
+        """The loop's."""
+        return (self.folder / "service_key").read_text().strip()
+
+    @property
+    def created(self) -> int:
+        """How many keys were made."""
+        path = self.folder / "created"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def know(self, key: str) -> None:
+        """Has the service know a key of the loop's, and many others after it."""
+        known = hashlib.sha256(key.encode()).hexdigest()[:12]
+        others = "".join(f"client{number}  predict  for ever  000000000000\n" for number in range(5000))
+        (self.folder / "known").write_text(f"loop  predict,read  for ever  {known}\n{others}")
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    """No key and no secret yet."""
+    return Keys(tmp_path)
+
+
+def test_secrets_are_made_once_and_a_key_that_is_known_stays(keys: Keys) -> None:
+    """Prevents that another `up` takes the loop's key from containers that run."""
+    assert keys.make(broken="/keys/keys.json: No such file or directory").returncode == 0
+    assert (keys.key, keys.created) == ("mlops_new", 1)
+    password = (keys.folder / "postgres_password").read_text()
+    assert len(password) > 30
+    keys.know("mlops_new")
+    for _ in range(5):
+        assert keys.make().returncode == 0
+    assert keys.created == 1
+    assert (keys.folder / "postgres_password").read_text() == password
+
+
+def test_a_key_that_the_service_does_not_know_is_made_anew(keys: Keys) -> None:
+    """As after a restore on another machine."""
+    keys.know("mlops_of_the_other_machine")
+    assert keys.make("passwords").returncode == 0
+    assert (keys.key, keys.created) == ("", 0)
+    assert keys.make().returncode == 0
+    assert (keys.key, keys.created) == ("mlops_new", 1)
+
+
+def test_where_the_keys_cannot_be_read_none_is_replaced(keys: Keys) -> None:
+    """Prevents that a daemon which does not answer costs the loop its key."""
+    (keys.folder / "service_key").write_text("mlops_good\n")
+    done = keys.make(broken="Cannot connect to the Docker daemon")
+    assert done.returncode == 1
+    assert "Cannot connect to the Docker daemon" in done.stderr
+    assert (keys.key, keys.created) == ("mlops_good", 0)
 
 
 @pytest.mark.skipif(not os.access("/run", os.W_OK), reason="secrets lie in /run")

@@ -51,7 +51,9 @@ def test_a_feature_database_is_not_shown_with_its_password() -> None:
     assert "hunter2" not in repr(Settings(features_url="postgresql://u:hunter2@host/db"))
 
 
-@pytest.mark.parametrize("setting", ["ledger_url", "dagster_database_url", "MLFLOW_BACKEND_STORE_URI"])
+@pytest.mark.parametrize(
+    "setting", ["ledger_url", "dagster_database_url", "MLFLOW_BACKEND_STORE_URI", "MLFLOW_TRACKING_URI"]
+)
 @pytest.mark.parametrize("url", ["postgresql://u:hunter2@host/db", "postgresql://u@host/db?password=hunter2"])
 def test_a_database_is_named_without_its_password(setting: str, url: str) -> None:
     """Dagster's pages show what a resource is configured with."""
