@@ -75,6 +75,8 @@ class Answering:
         self._answer_seconds = settings.answer_seconds
         self._large = 0
         self._asked: list[_Asked] = []
+        self._answered: list[tuple[int, float]] = []
+        """Rows and seconds of each answer that is not counted yet."""
         self._numbers = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop
         """Kept, for to ask for the running one is a system call: up to a tenth of a small answer's time."""
@@ -129,8 +131,16 @@ class Answering:
             raise errors.cannot_record(str(error)) from error
         except TimeoutError as error:
             raise errors.too_long(self._answer_seconds) from error
-        self._metrics.count_prediction(rows=len(answer.ids), seconds=perf_counter() - began)
+        if not self._answered:
+            self._loop.call_soon(self._count)
+        self._answered.append((len(answer.ids), perf_counter() - began))
         return answer
+
+    def _count(self) -> None:
+        """Counts a tick's answers together: one by one, between all else, that took a twentieth of the processor."""
+        rows, seconds = zip(*self._answered, strict=True)
+        self._answered.clear()
+        self._metrics.count_predictions(rows=sum(rows), seconds=seconds)
 
     def is_full(self, size: int) -> bool:
         """Whether a body of so many bytes would find no thread, nor a place to wait for one."""

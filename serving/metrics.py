@@ -64,10 +64,11 @@ class Metrics:
         """Counts rows that were answered and could not be recorded."""
         self._unrecorded.inc(rows)
 
-    def count_prediction(self, *, rows: int, seconds: float) -> None:
-        """Counts an answered prediction request."""
+    def count_predictions(self, *, rows: int, seconds: Iterable[float]) -> None:
+        """Counts answered prediction requests: their rows, and how long each took."""
         self._rows.inc(rows)
-        self._seconds.observe(seconds)
+        for each in seconds:
+            self._seconds.observe(each)
 
     def count_swap(self) -> None:
         """Counts a release that is served from now on."""
