@@ -15,7 +15,9 @@ from serving.slot import load
 
 REFUSED = 3
 """The exit code of a process that found the release unsound, and says why on stdout."""
-SECONDS = 120
+SECONDS = 20
+"""Less than the 30 s for which a worker may do nothing else (`serving.server`, `SERVING_STUCK_SECONDS`): loading holds
+the interpreter, so a model that takes longer would end every worker that tries."""
 
 
 def rehearse(releases: Path, pointer: Pointer, *, memory_bytes: int) -> None:
