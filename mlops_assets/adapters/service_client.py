@@ -24,6 +24,7 @@ class ServedRelease(msgspec.Struct, frozen=True):
     """What the service says it serves; None where it has nothing to serve yet."""
 
     ready: bool
+    model_name: str | None = None
     model_version: int | None = None
     epoch: int | None = None
     refused: dict[str, str | int | None] | None = None

@@ -52,7 +52,7 @@ def check(settings: Settings, console: Console) -> bool:
             fit &= cells[-1] == "fit"
             table.add_row(found.window, *cells)
             said += [f"{found.window}: {word}" for word in words]
-        if landed and not labels:
+        if fit and landed and not labels:  # of a window that cannot be read nobody knows
             said.append(f"no window has a label yet: is {dataset.target!r} the column with the truth?")
         ignored = [] if is_to_come else landing.ignored()
         said += [f"{name}: ignored, for no window is named like this" for name in ignored]

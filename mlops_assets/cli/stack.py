@@ -190,7 +190,11 @@ def wait_until_ready(stack: Stack) -> Iterator[list[Program]]:
     while waiting := stack.waiting_for():
         yield waiting
         if time.monotonic() > until:
-            names = ", ".join(f"{program.name} (log: {log_of(stack.settings, program.name)})" for program in waiting)
+            names = ", ".join(
+                f"{program.name} on port {program.port} ({program.port_setting}; log: "
+                f"{log_of(stack.settings, program.name)})"
+                for program in waiting
+            )
             raise UserError(f"not ready after {READY_SECONDS} s: {names}")
         time.sleep(0.2)
 

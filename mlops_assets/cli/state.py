@@ -19,7 +19,8 @@ from mlops_assets.domain.location import masked
 MARK = "dataset"
 """File in a state folder: the name of the dataset whose loop it holds."""
 STARTED_WITH = "started-with.json"
-"""File in a state folder: the contract and the source of the last start."""
+"""File in a state folder: the contract, the source and the ports of the last start."""
+PORTS = ("dagster_port", "code_port", "service_port", "reports_port", "mlflow_port")
 
 
 class StartedWith(BaseModel):
@@ -28,6 +29,8 @@ class StartedWith(BaseModel):
     dataset: Path
     source: str | None
     """None where windows land in the state folder itself, or where the location holds a secret."""
+    ports: dict[str, int] = {}
+    """By setting; none where a version that kept none started it."""
 
 
 def leave_mark(settings: Settings) -> None:
@@ -40,19 +43,21 @@ def leave_mark(settings: Settings) -> None:
     settings.state.mkdir(parents=True, exist_ok=True)
     (settings.state / MARK).write_text(read_dataset(settings.dataset).name)
     kept = settings.source if settings.source == masked(settings.source or "") else None
-    started = StartedWith(dataset=settings.dataset.absolute(), source=kept)
+    ports = {name: getattr(settings, name) for name in PORTS}
+    started = StartedWith(dataset=settings.dataset.absolute(), source=kept, ports=ports)
     write_atomically(settings.state / STARTED_WITH, started.model_dump_json(indent=2).encode())
 
 
 def settings_as_started(**given: Any) -> Settings:  # noqa: ANN401 -- as many types as settings
-    """Settings, where contract and source that nobody names are those of the loop's last start."""
+    """Settings, where contract, source and ports that nobody names are those of the loop's last start."""
     settings = Settings(**given)
     try:
         started = StartedWith.model_validate_json((settings.state / STARTED_WITH).read_bytes())
     except (FileNotFoundError, ValidationError):
         return settings
-    unnamed = {"dataset", "source"} - settings.model_fields_set
-    return Settings(**{**given, **{name: getattr(started, name) for name in unnamed}})
+    said = {"dataset": started.dataset, "source": started.source, **started.ports}
+    unnamed = {name: value for name, value in said.items() if name not in settings.model_fields_set}
+    return Settings(**{**given, **unnamed})
 
 
 def move_start(settings: Settings, former: Path) -> None:
@@ -70,7 +75,7 @@ def move_start(settings: Settings, former: Path) -> None:
         dataset = FLIGHTS if copy.read_bytes() == FLIGHTS.read_bytes() else copy
     if source is not None and Path(source).is_absolute():
         source = str(_moved(Path(source), former, settings.state))
-    moved = StartedWith(dataset=dataset, source=source)
+    moved = started.model_copy(update={"dataset": dataset, "source": source})
     write_atomically(settings.state / STARTED_WITH, moved.model_dump_json(indent=2).encode())
 
 

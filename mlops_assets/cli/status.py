@@ -160,6 +160,12 @@ def _candidates_table(candidates: list[dict[str, Any]]) -> Table:
 def _service(settings: Settings) -> dict[str, Any]:
     try:
         served = service_of(settings, timeout_seconds=2).served()
+        name = read_dataset(settings.dataset).name
+        if served.model_name not in (None, name):
+            raise ServiceUnavailable(
+                f"{settings.service_url} serves {served.model_name}, another loop's model: set MLOPS_SERVICE_PORT to "
+                f"the port of the service of {name}"
+            )
     except ServiceUnavailable as error:
         return {"ready": False, "model_version": None, "epoch": None, "error": str(error)}
     return {"ready": served.ready, "model_version": served.model_version, "epoch": served.epoch, "error": None}

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.landed_window import SourceDown
 from mlops_assets.adapters.notifier import receivers
 from mlops_assets.cli.recovery import prepare, recover
 from mlops_assets.cli.stack import Stack, end_left_over, only_stack, wait_until_ready
 from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import read_dataset
 
 
 @contextmanager
@@ -21,7 +24,7 @@ def running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
         signal.signal(number, signal.default_int_handler)
     receivers(settings)  # one that is none is known before anything starts
     with only_stack(settings) as lock:
-        stack = Stack(settings, lock)
+        stack, is_ready = Stack(settings, lock), False
         try:
             # Runs of a stack that was killed may still work on the files that are swept, and be no orphans at all.
             end_left_over(settings)
@@ -33,11 +36,13 @@ def running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
                 stack.start()
                 for waiting in wait_until_ready(stack):
                     status.update("Starting: " + ", ".join(program.name for program in waiting) + " ...")
+            is_ready = True
             yield stack
         finally:
             with console.status("Stopping ..."):
                 stack.stop()
-            console.print(f"Stopped. The state is kept in {settings.state}.")
+            if is_ready:  # else what is wrong is all that there is to say
+                console.print(f"Stopped. The state is kept in {settings.state}.")
 
 
 def print_addresses(settings: Settings, console: Console) -> None:
@@ -58,8 +63,19 @@ def up(settings: Settings, console: Console) -> None:
     with running_stack(settings, console) as stack:
         console.print("The loop is running:")
         print_addresses(settings, console)
+        if (fault := _source_fault(settings)) is not None:
+            console.print(f"  but {fault}", markup=False, soft_wrap=True)
         console.print("Ctrl-C stops it.")
         wait_for_interrupt(stack)
+
+
+def _source_fault(settings: Settings) -> str | None:
+    """Why no window would be found just now; the loop goes on looking."""
+    try:
+        landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool).landed(now=time.time())
+    except SourceDown as error:
+        return str(error)
+    return None
 
 
 def wait_for_interrupt(stack: Stack) -> None:

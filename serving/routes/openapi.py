@@ -102,7 +102,9 @@ def _lay_predict(live: dict[str, Any]) -> None:
             "deprecated": False,
         }
     }
-    live["paths"]["/feedback"]["post"]["requestBody"] = _json_body(labels)
+    feedback = live["paths"]["/feedback"]["post"]
+    feedback["requestBody"] = _json_body(labels)
+    feedback["responses"] = {**problems, **feedback["responses"]}
 
 
 def _lay_rows(live: dict[str, Any], slot: Slot) -> None:

@@ -16,22 +16,24 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
     contract = tmp_path / "dataset.toml"
     contract.write_text(CONTRACT)
-    settings = Settings(dataset=contract, source=str(tmp_path / "data"))
+    settings = Settings(dataset=contract, source=str(tmp_path / "data"), service_port=18123)
     leave_mark(settings)
     return settings
 
 
-def test_commands_after_a_start_mean_its_contract_and_source(started: Settings) -> None:
-    """Else `mlops status` looks for the flights' model, and `window add` lands where nobody looks."""
+def test_commands_after_a_start_mean_its_contract_source_and_ports(started: Settings) -> None:
+    """Else `mlops status` asks another loop's service, and `window add` lands where nobody looks."""
     settings = settings_as_started()
     assert (settings.dataset, settings.source) == (started.dataset, started.source)
+    assert settings.service_url == "http://127.0.0.1:18123"
 
 
 def test_what_the_user_names_comes_first(started: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """By option or by environment."""
     monkeypatch.setenv("MLOPS_SOURCE", "/elsewhere")
+    monkeypatch.setenv("MLOPS_SERVICE_PORT", "18124")
     settings = settings_as_started(dataset=FLIGHTS)
-    assert (settings.dataset, settings.source) == (FLIGHTS, "/elsewhere")
+    assert (settings.dataset, settings.source, settings.service_port) == (FLIGHTS, "/elsewhere", 18124)
     assert settings_as_started().dataset == started.dataset
 
 
