@@ -219,6 +219,8 @@ def _register(session: "SparkSession", function: DuckdbFunction) -> None:
             f"CASE WHEN isinf({given}) THEN (CASE WHEN {given} > '2000-01-01'::TIMESTAMP THEN {LAST_MICROSECOND} "
             f"ELSE -{LAST_MICROSECOND} END) ELSE epoch_us({given}) END"
         )
+    elif function.gives == "float64":
+        given = f"({given})::DOUBLE"  # of numbers written as 1.0 DuckDB makes decimals, which Spark does not take
 
     def answer(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         with duckdb.connect() as connection:

@@ -62,7 +62,7 @@ def test_scores_and_refusals_are_the_same(spark: Engines, tmp_path: Path, releas
     pd.testing.assert_frame_equal(other, one)
     assert one["probability"].nunique() > 100
     assert (there.rows, there.refused, there.by_reason) == (here.rows, here.refused, here.by_reason)
-    assert there.refused == 8 + (suffix == ".csv")
+    assert there.refused == 9 + (suffix == ".csv")
     assert there.mean_probability == pytest.approx(here.mean_probability, abs=1e-9)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["here.parquet", path.name, "there.parquet"])
 
