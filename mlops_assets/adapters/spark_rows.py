@@ -88,14 +88,16 @@ class SparkRows:
     @contextmanager
     def reading_from(self, of: str) -> Iterator[None]:
         """With Spark's own words."""
+        from py4j.protocol import Py4JJavaError
         from pyspark.errors import PySparkException
 
         try:
             yield
-        except PySparkException as error:
+        except (PySparkException, Py4JJavaError) as error:  # the second where PySpark knows no class of its own for it
             said = str(error)
-            if any(words in said for words in BROKEN_FILE) and not any(words in said for words in DISK_FAULTS):
-                raise WindowUnfit(f"{of} cannot be read to its end: {said.splitlines()[0]}") from error
+            told = next((line for line in said.splitlines() if any(words in line for words in BROKEN_FILE)), None)
+            if told is not None and not any(words in said for words in DISK_FAULTS):
+                raise WindowUnfit(f"{of} cannot be read to its end: {told.strip()}") from error
             raise
 
     def unreadable_lines(self) -> "ir.Table | None":
