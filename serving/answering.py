@@ -75,11 +75,11 @@ class Answering:
         self._answer_seconds = settings.answer_seconds
         self._large = 0
         self._asked: list[_Asked] = []
-        self._answered: list[tuple[int, float]] = []
+        self._uncounted: list[tuple[int, float]] = []
         """Rows and seconds of each answer that is not counted yet."""
         self._numbers = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop
-        """Kept, for to ask for the running one is a system call: up to a tenth of a small answer's time."""
+        """Kept, for to ask for the running one is a system call (`getpid`, in Python 3.11)."""
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
@@ -131,15 +131,15 @@ class Answering:
             raise errors.cannot_record(str(error)) from error
         except TimeoutError as error:
             raise errors.too_long(self._answer_seconds) from error
-        if not self._answered:
+        if not self._uncounted:
             self._loop.call_soon(self._count)
-        self._answered.append((len(answer.ids), perf_counter() - began))
+        self._uncounted.append((len(answer.ids), perf_counter() - began))
         return answer
 
     def _count(self) -> None:
-        """Counts a tick's answers together: one by one, between all else, that took a twentieth of the processor."""
-        rows, seconds = zip(*self._answered, strict=True)
-        self._answered.clear()
+        """Counts a tick's answers together, which takes less than one by one between all else."""
+        rows, seconds = zip(*self._uncounted, strict=True)
+        self._uncounted.clear()
         self._metrics.count_predictions(rows=sum(rows), seconds=seconds)
 
     def is_full(self, size: int) -> bool:

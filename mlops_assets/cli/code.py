@@ -9,7 +9,7 @@ import sys
 
 from rich.console import Console
 
-from mlops_assets.cli.programs import after_code, code_command
+from mlops_assets.cli.programs import after_code, code_command, contract_and_source
 from mlops_assets.cli.recovery import orphaned_runs, prepare, reconcile
 from mlops_assets.cli.stack import only_stack
 from mlops_assets.config import Settings
@@ -29,6 +29,5 @@ def serve_code(settings: Settings, console: Console, *, host: str) -> None:
             subprocess.Popen([*after_code(settings), sys.executable, "-m", "mlops_assets.cli.orphans", *orphans])
         os.set_inheritable(lock.fileno(), True)
         command = code_command(settings, host=host)
-        # The settings as they are now, with what the last start said where the environment says nothing of it.
-        own = {"MLOPS_DATASET": str(settings.dataset.absolute()), "MLOPS_SOURCE": settings.source or ""}
-        os.execve(command[0], command, {**os.environ, **own})  # noqa: S606 -- our own command, no shell
+        own = {**os.environ, **contract_and_source(settings)}
+        os.execve(command[0], command, own)  # noqa: S606 -- our own command, no shell

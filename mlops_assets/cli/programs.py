@@ -102,13 +102,17 @@ def after_code(settings: Settings) -> tuple[str, ...]:
     return (sys.executable, "-m", "mlops_assets.cli.when_open", str(settings.code_port))
 
 
+def contract_and_source(settings: Settings) -> dict[str, str]:
+    """What commands know of the last start, and a program of its environment alone."""
+    return {"MLOPS_DATASET": str(settings.dataset.absolute()), "MLOPS_SOURCE": settings.source or ""}
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """What the programs are told by their environment."""
     return {
         **os.environ,
         "MLOPS_HOME": str(settings.state),
-        "MLOPS_DATASET": str(settings.dataset.absolute()),
-        "MLOPS_SOURCE": settings.source or "",
+        **contract_and_source(settings),
         "MLOPS_CODE_HOST": LOOPBACK,
         **{program.port_setting: str(program.port) for program in programs(settings)},
         "DAGSTER_HOME": str(settings.state / "dagster"),

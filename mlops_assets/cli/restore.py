@@ -99,12 +99,10 @@ def _told(file: Path) -> Iterator[None]:
         raise UserError(f"{file} cannot be restored: {error}") from error
     except BackupFailed as error:
         raise UserError(str(error)) from error
-    except FileNotFoundError as error:
-        if file.exists():
-            raise UserError(f"{file} cannot be restored: {error}") from error
-        raise UserError(f"{file} is not there: name a file that `mlops backup` made") from error
     except OSError as error:
-        raise UserError(f"{file} cannot be restored: {error}") from error
+        is_gone = isinstance(error, FileNotFoundError) and not file.exists()
+        said = "is not there: name a file that `mlops backup` made" if is_gone else f"cannot be restored: {error}"
+        raise UserError(f"{file} {said}") from error
 
 
 def _is_there(target: Path) -> bool:

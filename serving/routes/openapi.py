@@ -71,7 +71,7 @@ def live_document(document: dict[str, Any], slot: Slot | None) -> dict[str, Any]
         _lay_rows(live, slot)
     live["paths"]["/probe"] = {
         "post": {
-            **deepcopy(live["paths"]["/predict"]["post"]),
+            **live["paths"]["/predict"]["post"],
             "operationId": "Probe",
             "summary": "Check the service",
             "description": "As `/predict`, for whoever watches the service: on record, and no row of a window.",

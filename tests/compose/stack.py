@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypedDict, Unpack
 
 import httpx
 import msgspec
@@ -44,6 +44,15 @@ for path in pathlib.Path("/state/prediction_log").glob("**/predictions.parquet")
 
 In this order: what is gathered meanwhile is met a second time, and not missed.
 """
+
+
+class How(TypedDict, total=False):
+    """How a command is run: for 120 s at most, with nothing to read, and a failure is raised, where not said."""
+
+    seconds: float
+    check: bool
+    given: IO[bytes]
+    out: IO[bytes]
 
 
 @dataclass
@@ -111,16 +120,9 @@ class Compose:
         said: dict[str, Any] = json.loads(self.mlops("status", "--json"))
         return said
 
-    def run(
-        self,
-        *arguments: str,
-        seconds: float = 120,
-        check: bool = True,
-        given: IO[bytes] | None = None,
-        out: IO[bytes] | None = None,
-    ) -> str:
+    def run(self, *arguments: str, **how: Unpack[How]) -> str:
         """Runs a command of Compose, and returns what it printed, unless that goes to `out`."""
-        return self._docker("compose", *arguments, seconds=seconds, check=check, given=given, out=out)
+        return self._docker("compose", *arguments, **how)
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """What the engine knows of each running container, by service."""
@@ -150,16 +152,16 @@ class Compose:
 
     def model(self) -> dict[str, Any]:
         """What the service says it serves."""
-        answer = httpx.get(
-            f"http://127.0.0.1:{self.ports['service']}/model", headers={"Authorization": f"Bearer {self.key()}"}
-        )
-        said: dict[str, Any] = answer.raise_for_status().json()
+        said: dict[str, Any] = self._model(self.key()).raise_for_status().json()
         return said
 
     def status_of_model(self, key: str) -> int:
         """With which status the service says what it serves to whoever holds this key."""
+        return self._model(key).status_code
+
+    def _model(self, key: str) -> httpx.Response:
         url = f"http://127.0.0.1:{self.ports['service']}/model"
-        return httpx.get(url, headers={"Authorization": f"Bearer {key}"}).status_code
+        return httpx.get(url, headers={"Authorization": f"Bearer {key}"})
 
     def row(self) -> bytes:
         """A row that the model takes, as JSON: the first case of the release that is served."""
@@ -204,21 +206,14 @@ class Compose:
                 ids.add(record.id)
         return ids
 
-    def _docker(
-        self,
-        *arguments: str,
-        seconds: float = 120,
-        check: bool = True,
-        given: IO[bytes] | None = None,
-        out: IO[bytes] | None = None,
-    ) -> str:
+    def _docker(self, *arguments: str, **how: Unpack[How]) -> str:
         done = subprocess.run(
             ["docker", *arguments],  # noqa: S607 -- the user's own
-            env=self.environment, cwd=ROOT, timeout=seconds, check=False,
-            stdin=given or subprocess.DEVNULL, stdout=out or subprocess.PIPE, stderr=subprocess.PIPE,
+            env=self.environment, cwd=ROOT, timeout=how.get("seconds", 120), check=False,
+            stdin=how.get("given", subprocess.DEVNULL), stdout=how.get("out", subprocess.PIPE), stderr=subprocess.PIPE,
         )  # fmt: skip
         printed = (done.stdout or b"").decode()
-        if check and done.returncode:
+        if how.get("check", True) and done.returncode:
             raise AssertionError(
                 f"docker {' '.join(arguments)}: {printed[-2000:]}{done.stderr.decode(errors='replace')[-4000:]}"
             )
