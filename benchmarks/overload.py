@@ -20,6 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.aims import print_aims
+from benchmarks.work import machine
 from mlops_assets.cli.stack import free_port
 from tests.end_to_end.load import BODY, READY, Answered, Connection, Load, request
 from tests.end_to_end.service_process import environment
@@ -100,7 +101,7 @@ def figures(found: dict[str, float]) -> dict[str, Any]:
     )
     return {
         "overload": found,
-        "machine": {"cores": os.cpu_count(), "load_average": os.getloadavg()},
+        "machine": machine(),
         "aims": [{"name": name, "aim": aim, "measured": value, "met": met} for name, aim, value, met in aims],
     }
 

@@ -7,7 +7,7 @@ import dagster as dg
 from mlops_assets.adapters import model_registry
 from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.feature_store import FeatureStore, feature_store
-from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.choose import landing_of
 from mlops_assets.adapters.landing.landed_window import Landing
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import ModelRegistry
@@ -161,7 +161,7 @@ def landing_resource(settings: Settings) -> dg.ResourceDefinition:
     """
 
     def landing(context: dg.InitResourceContext) -> Landing:  # noqa: ARG001
-        return landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+        return landing_of(settings)
 
     return dg.ResourceDefinition(landing)
 

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.choose import landing_of
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.adapters.service_client import service_of
 from mlops_assets.checks.service import judge_service, service_answers_as_released
@@ -19,7 +19,7 @@ from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.recovery import prepare
 from mlops_assets.cli.stack import free_port, service_process
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import FLIGHTS, read_dataset
+from mlops_assets.datasets.contract import FLIGHTS
 from mlops_assets.datasets.flights import write_windows
 from mlops_assets.definitions import build_definitions
 from mlops_assets.jobs import training_job, window_job
@@ -83,7 +83,7 @@ def _own_settings(home: Path, folder: Path | None) -> Settings:
 def _land(settings: Settings) -> list[str]:
     if settings.source is None:
         return [path.stem for path in write_windows(settings.landing, SMALL_WINDOWS, one_row_in=ONE_FLIGHT_IN)]
-    landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+    landing = landing_of(settings)
     windows = sorted(found.window for found in landing.landed(now=time.time()) if found.waits_for is None)
     if not windows:
         raise UserError(f"{settings.source} holds no window")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.choose import landing_of
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import SourceDown, SourceInvalid
 from mlops_assets.adapters.notifier import ReceiverInvalid
@@ -287,7 +287,7 @@ def quarantine_requeue(
 
 
 def _landing_folder(settings: Settings) -> FolderLanding:
-    landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+    landing = landing_of(settings)
     if not isinstance(landing, FolderLanding):
         raise UserError(f"windows land in {settings.shown_location}: put it there with that place's own tools")
     if settings.source is None:

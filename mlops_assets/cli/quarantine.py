@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.choose import landing_of
 from mlops_assets.adapters.landing.landed_window import SourceDown
 from mlops_assets.adapters.landing.requeue import Requeue
 from mlops_assets.adapters.window_store import WindowStore
@@ -94,7 +94,7 @@ def requeue(settings: Settings, console: Console, window: str) -> None:
 
 def _fault_of_looking_for(window: str, settings: Settings) -> str | None:
     """Why it cannot be seen whether a window has landed; None where it has."""
-    landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+    landing = landing_of(settings)
     try:
         if any(found.window == window for found in landing.landed(now=time.time())):
             return None

@@ -7,7 +7,7 @@ unfinished run for an orphan, and every unfinished file for nobody's.
 import shutil
 from collections.abc import Sequence
 
-from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.choose import landing_of
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.model_registry import registry_of
 from mlops_assets.adapters.promotion import Promoter
@@ -15,7 +15,6 @@ from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.cli import dagster_databases
 from mlops_assets.cli.state import leave_mark
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import read_dataset
 
 
 def prepare(settings: Settings) -> list[str]:
@@ -27,7 +26,7 @@ def prepare(settings: Settings) -> list[str]:
         UserError: the state folder is that of another dataset.
         SourceInvalid: no landing can be made of the source and the contract; the code location could not be loaded.
     """
-    landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+    landing_of(settings)
     leave_mark(settings)
     _sweep(settings)
     registry = registry_of(settings)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlops_assets.adapters.approvals import Approvals
-from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.choose import landing_of
 from mlops_assets.adapters.landing.landed_window import SourceDown
 from mlops_assets.adapters.landing.requeue import Requeue
 from mlops_assets.adapters.ledger import Ledger
@@ -64,7 +64,7 @@ def _as_in_use(window: WindowHistory, settings: Settings) -> WindowHistory:
 def _landing(settings: Settings) -> dict[str, Any]:
     """What lies where windows land and is not taken up: `ignored` names, `waiting` windows, or the `source`'s fault."""
     try:
-        landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+        landing = landing_of(settings)
         landed = landing.landed(now=time.time())
         waiting = {found.window: found.waits_for for found in landed if found.waits_for}
         gone = Requeue(settings.requeued).tokens().keys() - {found.window for found in landed}

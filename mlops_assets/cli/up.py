@@ -7,13 +7,12 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.choose import landing_of
 from mlops_assets.adapters.landing.landed_window import SourceDown
 from mlops_assets.adapters.notifier import receivers
 from mlops_assets.cli.recovery import prepare, recover
 from mlops_assets.cli.stack import Stack, end_left_over, only_stack, wait_until_ready
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import read_dataset
 
 
 @contextmanager
@@ -72,7 +71,7 @@ def up(settings: Settings, console: Console) -> None:
 def _source_fault(settings: Settings) -> str | None:
     """Why no window would be found just now; the loop goes on looking."""
     try:
-        landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool).landed(now=time.time())
+        landing_of(settings).landed(now=time.time())
     except SourceDown as error:
         return str(error)
     return None

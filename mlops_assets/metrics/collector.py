@@ -11,14 +11,13 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from mlops_assets.adapters.approvals import Approvals
-from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.choose import landing_of
 from mlops_assets.adapters.landing.requeue import Requeue
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.prediction_log import GatheredLog
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.adapters.service_client import service_of
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.metrics import standing
 from mlops_assets.metrics.counted import Counted
 from mlops_assets.metrics.families import gauges
@@ -50,7 +49,7 @@ class LoopCollector(Collector):
         ledger, approvals = Ledger(settings.ledger_url), Approvals(settings.ledger_url)
         releases, service = ReleaseStore(settings.releases), service_of(settings, timeout_seconds=2)
         log = GatheredLog(settings.prediction_log, settings.gathered_log)
-        landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+        landing = landing_of(settings)
         requeue = Requeue(settings.requeued)
         self._lock = Lock()
         self._places = {

@@ -12,12 +12,11 @@ from itertools import takewhile
 
 import dagster as dg
 
-from mlops_assets.adapters.landing.choose import landing_at
+from mlops_assets.adapters.landing.choose import landing_of
 from mlops_assets.adapters.landing.landed_window import Landing
 from mlops_assets.adapters.landing.requeue import Requeue
 from mlops_assets.adapters.runs import under_way
 from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.domain.landing import Landed, next_to_take, retry_is_due
 from mlops_assets.jobs import drift_job, training_job, window_job
 from mlops_assets.partitions import window_partitions
@@ -30,7 +29,7 @@ LANDED_TAG = "mlops/landed"
 
 def window_sensor(settings: Settings) -> dg.SensorDefinition:
     """The sensor on the place where windows land by these settings."""
-    landing = landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
+    landing = landing_of(settings)
     requeue = Requeue(settings.requeued)
 
     @dg.sensor(

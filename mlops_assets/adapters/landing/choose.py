@@ -6,6 +6,8 @@ from mlops_assets.adapters.landing.database import DatabaseLanding
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.landing.landed_window import Landing, SourceInvalid
 from mlops_assets.adapters.landing.object_store import ObjectStoreLanding
+from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.domain.dataset import Dataset
 from mlops_assets.domain.location import FILE_SCHEMES, masked
 
@@ -14,6 +16,16 @@ KEYLESS_STORES = frozenset({"s3", "s3a", "gs", "gcs"})
 """Their clients take a key in the URL for a part of the bucket's name, and repeat it in their errors."""
 OTHER_DATABASE = "+"
 """In a scheme: a dialect and its driver, as only SQLAlchemy's URLs have."""
+
+
+def landing_of(settings: Settings) -> Landing:
+    """Where the windows of these settings land.
+
+    Raises:
+        SourceInvalid: their location is no place for windows, or the contract lacks what it needs.
+        DatasetInvalid: the contract is wrong.
+    """
+    return landing_at(settings.landing_location, read_dataset(settings.dataset), settings.spool)
 
 
 def landing_at(location: str, dataset: Dataset, spool: Path) -> Landing:
