@@ -77,6 +77,9 @@ docs: $(INSTALLED) ## Build the site of documents into site/, with the reference
 bench-engines: $(SPARK_INSTALLED) ## Run benchmarks/engines, which needs Spark beside DuckDB; JSON=FILE as below
 	$(SPARK_VENV)/bin/python -m benchmarks.engines $(if $(JSON),--json $(JSON)) $(ARGS)
 
+bench-containers: $(INSTALLED) ## Run benchmarks/containers with a Docker engine, as compose-smoke does; JSON=FILE as below
+	deploy/with-engine $(BIN)/python -m benchmarks.containers $(if $(JSON),--json $(JSON)) $(ARGS)
+
 bench-%: $(INSTALLED) ## Run benchmarks/NAME (bench-loop); JSON=FILE writes the figures too
 	$(BIN)/python -m benchmarks.$* $(if $(JSON),--json $(JSON)) $(ARGS)
 

@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.aims import print_aims
 from benchmarks.work import NotMeasured, demand_room, machine, run_piece
 from mlops_assets.adapters.row_engines import Engines
 
@@ -73,8 +74,15 @@ def _step(rows: int, step: str, name: str, pieces: Pieces) -> dict[str, Any]:
     }
 
 
+def summarize(steps: list[dict[str, Any]], machines: dict[str, Any]) -> dict[str, Any]:
+    """All figures, and the aim: both sizes, which `measure` reports where both engines found the same."""
+    reported = len({one["rows"] for one in steps} & set(SIZES))
+    aim = {"name": "sizes_with_the_same_found_by_both", "aim": len(SIZES), "measured": reported}
+    return {"steps": steps, "machine": machines, "aims": [aim | {"met": reported == len(SIZES)}]}
+
+
 def print_figures(found: dict[str, Any], console: Console) -> None:
-    """The figures as a table."""
+    """The figures as a table, and the aim."""
     table = Table(title="One definition, two engines, one machine", title_justify="left")
     for column in ("rows", "step", "engine", "seconds", "of processors", "peak MB"):
         table.add_column(column, justify="left" if column in ("step", "engine") else "right")
@@ -93,6 +101,7 @@ def print_figures(found: dict[str, Any], console: Console) -> None:
         f"{machine['cores']} cores, load average at the start {machine['load_at_start']}, at the end "
         f"{machine['load_average']}"
     )
+    print_aims(found, console)
 
 
 def main() -> None:
@@ -112,10 +121,7 @@ def main() -> None:
         for rows in arguments.rows:
             steps += measure(rows, folder, repeats=SHORT_REPEATS if rows <= SIZES[0] else LONG_REPEATS)
             console.print(f"  {rows:,} rows are measured")
-    found = {
-        "steps": steps,
-        "machine": {**machine(), "load_at_start": at_start["load_average"]},
-    }
+    found = summarize(steps, {**machine(), "load_at_start": at_start["load_average"]})
     print_figures(found, console)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")

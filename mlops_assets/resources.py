@@ -4,18 +4,18 @@ from pathlib import Path
 
 import dagster as dg
 
-from mlops_assets.adapters import model_registry
 from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.feature_store import FeatureStore, feature_store
 from mlops_assets.adapters.landing.choose import landing_of
 from mlops_assets.adapters.landing.landed_window import Landing
 from mlops_assets.adapters.ledger import Ledger
-from mlops_assets.adapters.model_registry import ModelRegistry
+from mlops_assets.adapters.model_registry import CLIENT_LIMITS, ModelRegistry
 from mlops_assets.adapters.prediction_log import GatheredLog
 from mlops_assets.adapters.promotion import Promoter
 from mlops_assets.adapters.release_store import ReleaseStore
 from mlops_assets.adapters.row_engines import Engines
 from mlops_assets.adapters.service_client import service_of
+from mlops_assets.adapters.tracked_run import tracked_run
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.config import EngineName, Settings
 from mlops_assets.datasets.contract import read_dataset
@@ -151,7 +151,7 @@ class ScoredWindowsResource(dg.ConfigurableResource["ScoredWindowsResource"]):
 @dg.resource(config_schema={"experiment_name": str, "mlflow_tracking_uri": str, "env": dict, "extra_tags": dict})
 def mlflow_run(context: dg.InitResourceContext):  # type: ignore[no-untyped-def]  # noqa: ANN201
     """dagster-mlflow's resource, imported when a step asks for it and not before (it takes seconds)."""
-    yield from model_registry.tracked_run(context)
+    yield from tracked_run(context)
 
 
 def landing_resource(settings: Settings) -> dg.ResourceDefinition:
@@ -207,7 +207,7 @@ def resources(settings: Settings) -> dict[str, object]:
             {
                 "experiment_name": read_dataset(settings.dataset).name,
                 "mlflow_tracking_uri": settings.mlflow_uri,
-                "env": dict(model_registry.CLIENT_LIMITS),
+                "env": dict(CLIENT_LIMITS),
                 "extra_tags": {},
             }
         ),

@@ -1,16 +1,18 @@
-"""The model registry: MLflow, and dagster-mlflow's tracked run. The only module that imports either.
+"""The model registry: MLflow.
 
-Both are imported inside the functions: together they take seconds, and most processes of the loop never need them. Here
-belong runs, versions, aliases and tags. What makes a version production belongs to `promotion`.
+It is imported inside the functions, for it takes seconds, and most processes of the loop never need it. Here belong
+versions, aliases, tags and artifacts. The run that a training is tracked in belongs to `tracked_run`, what makes a
+version production to `promotion`.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
+from mlops_assets.adapters.tracked_run import TrackedRun
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.domain.approval import ApprovalAnswer
@@ -19,7 +21,6 @@ from mlops_assets.domain.model_card import summary
 from serving.release import ReleaseInvalid
 
 if TYPE_CHECKING:
-    import dagster as dg
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
     from sklearn.pipeline import Pipeline
@@ -34,7 +35,6 @@ EVIDENCE_TAG = "evidence_sha256"
 APPROVAL, APPROVAL_BY, APPROVAL_REASON = "approval", "approval_by", "approval_reason"
 LONGEST_DESCRIPTION = 4_500
 """Characters; MLflow's column holds 5,000."""
-TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 # The client's defaults are 120 s and 7 retries, which looks like a hang of minutes when the server is down.
 CLIENT_LIMITS = {
@@ -52,22 +52,6 @@ TRUSTED_TYPES = [
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]
-
-
-class TrackedRun(Protocol):
-    """What is used of the object that dagster-mlflow's resource hands out: MLflow's functions, bound to its run."""
-
-    def log_params(self, params: dict[str, object]) -> None:
-        """Logs parameters."""
-
-    def log_metrics(self, metrics: dict[str, float]) -> object:
-        """Logs metrics."""
-
-    def set_tags(self, tags: dict[str, str]) -> object:
-        """Tags the run."""
-
-    def active_run(self) -> Any:  # noqa: ANN401 -- MLflow's own Run, imported late
-        """The run."""
 
 
 class EvidenceMissing(Exception):
@@ -126,7 +110,7 @@ class ModelRegistry:
 
     def register(
         self,
-        tracked: "TrackedRun",
+        tracked: TrackedRun,
         pipeline: "Pipeline",
         *,
         params: Mapping[str, object],
@@ -345,25 +329,3 @@ class ModelRegistry:
 def registry_of(settings: Settings) -> ModelRegistry:
     """The registered model of the loop that these settings name."""
     return ModelRegistry(settings.mlflow_uri, read_dataset(settings.dataset).name, settings.mlflow_artifacts)
-
-
-def tracked_run(context: "dg.InitResourceContext") -> Iterator[Any]:
-    """dagster-mlflow's `mlflow_tracking`: an MLflow run for the Dagster run, ended with it."""
-    import warnings
-
-    import mlflow
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # dagster-mlflow is in beta and says so at each import
-        from dagster_mlflow import mlflow_tracking
-
-    users_own = os.environ.get(TRACKING_URI)
-    try:
-        yield from mlflow_tracking.resource_fn(context)  # type: ignore[call-arg]
-    finally:
-        # The hook that ends runs is bound to jobs, and closes early in some (dagster#21872).
-        mlflow.end_run()
-        # MLflow writes its tracking URI into the environment, where settings would take it for the user's.
-        os.environ.pop(TRACKING_URI, None)
-        if users_own is not None:
-            os.environ[TRACKING_URI] = users_own

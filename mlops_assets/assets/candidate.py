@@ -11,9 +11,10 @@ from mlops_assets.adapters.candidate_training import score_table, train_candidat
 from mlops_assets.adapters.comparison_pictures import comparison_pictures
 from mlops_assets.adapters.drift_history import judged_by
 from mlops_assets.adapters.ledger import Ledger
-from mlops_assets.adapters.model_registry import SCORES, ModelRegistry, TrackedRun
+from mlops_assets.adapters.model_registry import SCORES, ModelRegistry
 from mlops_assets.adapters.provenance import code_sha256, lock_sha256
 from mlops_assets.adapters.release_store import Lineage, ReleaseStore, ServedModel, missing_inputs, write_bundle
+from mlops_assets.adapters.tracked_run import TrackedRun
 from mlops_assets.adapters.window_records import DataWindow
 from mlops_assets.adapters.window_store import WindowStore
 from mlops_assets.checks.candidate import GATE, gate_results, no_gate_results, side_by_side

@@ -43,6 +43,8 @@ def read_dataset(path: Path) -> Dataset:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DatasetInvalid(f"{path}: there is no such file; `mlops init` writes a contract of your data") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"{path}: cannot be read: {error}") from error
     try:

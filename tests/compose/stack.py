@@ -1,12 +1,15 @@
 """The loop of docker-compose.yml, under a project name, ports and volumes of its own."""
 
+import asyncio
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import IO, Any, TypedDict, Unpack
 
 import httpx
@@ -14,13 +17,17 @@ import msgspec
 
 from mlops_assets.cli.stack import free_port
 from serving.log_segments import BatchRecord, LabelRecord, PredictionRecord
+from tests.end_to_end.load import Load, request
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "mlops-smoke"
 STANDIN_ENTRY = "/usr/local/bin/entry.sh"
 """What a stand-in of PostgreSQL's image starts with; it takes the password by another variable than the real one."""
 
-
+SERVERS = ("postgres", "mlflow", "code", "webserver", "daemon", "reports", "service")
+HEAL_SECONDS = 60
+TRAIN_SECONDS = 240
+"""What a window gets from landing to its verdict, on two cores beside six other containers."""
 PORTS = {
     "dagster": "MLOPS_DAGSTER_PORT",
     "mlflow": "MLOPS_MLFLOW_PORT",
@@ -91,7 +98,7 @@ class Compose:
         subprocess.run(command, env=self.environment, cwd=ROOT, check=True, timeout=120)
         for name in ("aws_access_key_id", "aws_secret_access_key"):
             (self.secrets / name).write_text(f"the {name} of nobody")
-        entry = self._docker("image", "inspect", "--format", "{{json .Config.Entrypoint}}", "postgres:15", check=False)
+        entry = self.docker("image", "inspect", "--format", "{{json .Config.Entrypoint}}", "postgres:15", check=False)
         if STANDIN_ENTRY in entry:
             password = (self.secrets / "postgres_password").read_text()
             override = {"services": {"postgres": {"environment": {"POSTGRES_PASSWORD": password}}}}
@@ -109,7 +116,7 @@ class Compose:
 
     def remove_images(self) -> None:
         """Takes the images away too."""
-        self._docker("image", "rm", "--force", *(f"closed-loop-mlops/{name}:smoke" for name in ("graph", "serving")))
+        self.docker("image", "rm", "--force", *(f"closed-loop-mlops/{name}:smoke" for name in ("graph", "serving")))
 
     def mlops(self, *arguments: str) -> str:
         """Runs a command of `mlops` beside the graph."""
@@ -122,18 +129,18 @@ class Compose:
 
     def run(self, *arguments: str, **how: Unpack[How]) -> str:
         """Runs a command of Compose, and returns what it printed, unless that goes to `out`."""
-        return self._docker("compose", *arguments, **how)
+        return self.docker("compose", *arguments, **how)
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """What the engine knows of each running container, by service."""
         ids = self.run("ps", "--quiet").split()
-        inspected = json.loads(self._docker("inspect", *ids))
+        inspected = json.loads(self.docker("inspect", *ids))
         return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in inspected}
 
     def kill(self, service: str) -> str:
         """Ends a container's first process as the kernel does; `docker kill` counts as wanted, and nothing restarts."""
         before = self.containers()[service]
-        self._docker(
+        self.docker(
             "run", "--rm", "--pid", "host", "--user", "root", "--entrypoint", "sh", "closed-loop-mlops/serving:smoke",
             "-c", f"kill -9 {before['State']['Pid']}",
         )  # fmt: skip
@@ -192,7 +199,7 @@ class Compose:
         """Containers, volumes and networks of this project."""
         label = f"label=com.docker.compose.project={PROJECT}"
         kinds = (("ps", "--all"), ("volume", "ls"), ("network", "ls"))
-        return "".join(self._docker(*kind, "--quiet", "--filter", label) for kind in kinds)
+        return "".join(self.docker(*kind, "--quiet", "--filter", label) for kind in kinds)
 
     def recorded(self) -> set[str]:
         """Ids of all answered rows on record: what lies in the service's log, then what was gathered of it."""
@@ -206,7 +213,8 @@ class Compose:
                 ids.add(record.id)
         return ids
 
-    def _docker(self, *arguments: str, **how: Unpack[How]) -> str:
+    def docker(self, *arguments: str, **how: Unpack[How]) -> str:
+        """Runs a command of Docker, and returns what it printed, unless that goes to `out`."""
         done = subprocess.run(
             ["docker", *arguments],  # noqa: S607 -- the user's own
             env=self.environment, cwd=ROOT, timeout=how.get("seconds", 120), check=False,
@@ -236,3 +244,19 @@ def until(holds: Callable[[], object], *, seconds: float, what: str) -> float:
             last = error
         time.sleep(1)
     raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {last}")
+
+
+@contextmanager
+def requests(stack: Compose) -> Iterator[Load]:
+    """Four clients that ask all the while."""
+    sent = request("/predict", stack.row(), headers=f"Authorization: Bearer {stack.key()}\r\n")
+    load = Load(stack.ports["service"])
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=lambda: loop.run_until_complete(load.run(4, lambda: sent, pause=0.02)))
+    thread.start()
+    try:
+        yield load
+    finally:
+        loop.call_soon_threadsafe(load.done.set)
+        thread.join(timeout=30)
+        loop.close()

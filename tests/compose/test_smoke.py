@@ -3,27 +3,18 @@
 Prevents a docker-compose.yml that parses and does not run, and a loop that loses something when a container dies.
 """
 
-import asyncio
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 
 import httpx
 import pytest
 
 from mlops_assets.datasets.flights import write_windows
-from tests.compose.stack import Compose, until
-from tests.end_to_end.load import Load, request
+from tests.compose.stack import HEAL_SECONDS, SERVERS, TRAIN_SECONDS, Compose, requests, until
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
-
-SERVERS = ("postgres", "mlflow", "code", "webserver", "daemon", "reports", "service")
-HEAL_SECONDS = 60
-TRAIN_SECONDS = 240
-"""What a window gets from landing to its verdict, on two cores beside six other containers."""
 
 
 @pytest.fixture(scope="module")
@@ -233,19 +224,3 @@ def verdict(stack: Compose, window: str) -> str | None:
     """What became of a window."""
     found = [each["verdict"] for each in stack.status()["windows"] if each["window"] == window]
     return found[0] if found else None
-
-
-@contextmanager
-def requests(stack: Compose) -> Iterator[Load]:
-    """Four clients that ask all the while."""
-    sent = request("/predict", stack.row(), headers=f"Authorization: Bearer {stack.key()}\r\n")
-    load = Load(stack.ports["service"])
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=lambda: loop.run_until_complete(load.run(4, lambda: sent, pause=0.02)))
-    thread.start()
-    try:
-        yield load
-    finally:
-        loop.call_soon_threadsafe(load.done.set)
-        thread.join(timeout=30)
-        loop.close()

@@ -17,9 +17,9 @@ from mlops_assets.adapters.model_registry import (
     CandidateVersion,
     EvidenceMissing,
     ModelRegistry,
-    TrackedRun,
     VersionSummary,
 )
+from mlops_assets.adapters.tracked_run import TrackedRun
 from mlops_assets.domain.candidate import train
 from mlops_assets.domain.dataset_tables import Gate
 from mlops_assets.domain.evidence import Evidence, Scored

@@ -160,7 +160,7 @@ def test_text_that_is_not_toml_is_refused_with_its_line(tmp_path: Path, text: st
 
 def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
     """A typo in MLOPS_DATASET must not end in a traceback."""
-    with pytest.raises(DatasetInvalid, match=r"missing\.toml: cannot be read: .*No such file"):
+    with pytest.raises(DatasetInvalid, match=r"missing\.toml: there is no such file; `mlops init` writes a contract"):
         read_dataset(tmp_path / "missing.toml")
     with pytest.raises(DatasetInvalid, match="cannot be read"):
         read_dataset(tmp_path)

@@ -1,0 +1,103 @@
+"""The commands of `mlops` about windows and quarantine. What a command does stands in its own module."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlops_assets.adapters.landing.choose import landing_of
+from mlops_assets.adapters.landing.folder import FolderLanding
+from mlops_assets.cli.errors import UserError
+from mlops_assets.cli.options import DatasetOption, SourceOption, console, settings_of
+from mlops_assets.cli.state import demand_own_state, demand_state
+from mlops_assets.config import Settings
+from mlops_assets.datasets.contract import read_dataset
+
+window_app = typer.Typer(no_args_is_help=True, help="Data windows.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="Rows and windows that were set aside.")
+
+
+@window_app.command("add")
+def window_add(
+    path: Annotated[Path, typer.Argument(help="A Parquet or CSV file, or a folder with a file for each table.")],
+    window: Annotated[str | None, typer.Option(help="The window's name, where the file has another.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Land a corrected window over an earlier one.")] = False,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+) -> None:
+    """Land a window, or its late labels (<window>.labels.csv): copied, and renamed into place."""
+    typer.echo(f"landed {_landing_folder(settings_of(dataset, source)).add(path, window, replace=replace)}")
+
+
+@window_app.command("from-log")
+def window_from_log(
+    since: Annotated[str | None, typer.Option(help="A date or RFC 3339, UTC; else the last whole day.")] = None,
+    until: Annotated[str | None, typer.Option(help="The same, not included; else the end of the last day.")] = None,
+    name: Annotated[str | None, typer.Option(help="The window's name, where it is not to be the period's.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Make it anew, as when labels came since.")] = False,
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+) -> None:
+    """Land what the service answered in a period, with the labels that have come, as a window."""
+    from mlops_assets.cli.window_from_log import window_from_log
+
+    settings = settings_of(dataset, source)
+    landing = _landing_folder(settings)
+    window_from_log(settings, console(), landing, since=since, until=until, name=name, replace=replace)
+
+
+@window_app.command("remove")
+def window_remove(
+    window: Annotated[str, typer.Argument(help="The window's name.")], dataset: DatasetOption = None
+) -> None:
+    """Take a window out of use: nothing is trained on it any more. What landed stays where it is."""
+    settings = settings_of(dataset)
+    demand_state(settings)
+    from mlops_assets.adapters.window_store import WindowStore
+
+    if not WindowStore(settings.windows, read_dataset(settings.dataset)).remove(window):
+        raise UserError(f"no window {window} is in use")
+    typer.echo(f"{window} is out of use; `mlops quarantine requeue {window}` takes it up again")
+
+
+@quarantine_app.command("list")
+def quarantine_list(dataset: DatasetOption = None) -> None:
+    """List the windows in quarantine, and those with rows in it."""
+    from mlops_assets.cli.quarantine import list_quarantine
+
+    list_quarantine(settings_of(dataset), console())
+
+
+@quarantine_app.command("show")
+def quarantine_show(
+    window: Annotated[str, typer.Argument(help="The window's name.")],
+    rows: Annotated[int, typer.Option(min=1, help="How many rows.")] = 20,
+    dataset: DatasetOption = None,
+) -> None:
+    """Show which rules the rows of a window broke, and the first of them."""
+    from mlops_assets.cli.quarantine import show_quarantine
+
+    show_quarantine(settings_of(dataset), console(), window, rows=rows)
+
+
+@quarantine_app.command("requeue")
+def quarantine_requeue(
+    window: Annotated[str, typer.Argument(help="The window's name.")],
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+) -> None:
+    """Take a window up again, as it lies where it landed and by the contract as it is now."""
+    from mlops_assets.cli.quarantine import requeue
+
+    requeue(settings_of(dataset, source), console(), window)
+
+
+def _landing_folder(settings: Settings) -> FolderLanding:
+    landing = landing_of(settings)
+    if not isinstance(landing, FolderLanding):
+        raise UserError(f"windows land in {settings.shown_location}: put it there with that place's own tools")
+    if settings.source is None:
+        demand_own_state(settings)
+    elif not landing.folder.is_dir():
+        raise UserError(f"windows land in {landing.folder}, which is not there: mount or make it")
+    return landing
