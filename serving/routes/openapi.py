@@ -4,14 +4,14 @@ Litestar makes the document of the routes once; the rows of the served model are
 """
 
 from copy import deepcopy
-from importlib.resources import files
+from importlib.metadata import distribution
 from typing import Any
 
 import msgspec
-from litestar import Request, Router
+from litestar import Request, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
-from litestar.static_files import create_static_files_router
+from litestar.response import File
 
 from serving.routes.feedback import Labels
 from serving.schemas import EntityPredictions, Predictions
@@ -19,6 +19,7 @@ from serving.slot import Slot
 from serving.state import Serving
 
 ASSETS = "/schema/assets"
+STYLE, SCRIPT = "swagger-ui.css", "swagger-ui-bundle.js"
 # Without `validatorUrl: null` the page sends the document's address to validator.swagger.io.
 PAGE = f"""<!DOCTYPE html>
 <html lang="en">
@@ -26,11 +27,11 @@ PAGE = f"""<!DOCTYPE html>
 <meta charset="utf-8">
 <title>Prediction service</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="{ASSETS}/swagger-ui.css">
+<link rel="stylesheet" href="{ASSETS}/{STYLE}">
 </head>
 <body>
 <div id="swagger"></div>
-<script src="{ASSETS}/swagger-ui-bundle.js"></script>
+<script src="{ASSETS}/{SCRIPT}"></script>
 <script>
 SwaggerUIBundle({{url: "/schema/openapi.json", dom_id: "#swagger", deepLinking: true, validatorUrl: null}})
 </script>
@@ -89,7 +90,7 @@ def _lay_predict(live: dict[str, Any]) -> None:
     problems = live["paths"]["/invocations"]["post"]["responses"]
     content = {"application/json": {"schema": answer}}
     problems = {**problems, "415": {**problems["415"], "description": "The body is not declared as JSON"}}
-    live["paths"]["/predict"] = {
+    predict = {
         "post": {
             "operationId": "Predict",
             "summary": "Predict one row or a list of rows",
@@ -102,6 +103,7 @@ def _lay_predict(live: dict[str, Any]) -> None:
             "deprecated": False,
         }
     }
+    live["paths"] = {"/predict": predict, **live["paths"]}  # the page lists them in this order
     feedback = live["paths"]["/feedback"]["post"]
     feedback["requestBody"] = _json_body(labels)
     feedback["responses"] = {**problems, **feedback["responses"]}
@@ -155,6 +157,9 @@ def openapi(serving: Serving) -> OpenAPIConfig:
     )
 
 
-def assets() -> Router:
-    """Swagger UI's own files."""
-    return create_static_files_router(ASSETS, [str(files("litestar_offline_docs") / "static")], name="swagger-assets")
+@get([f"{ASSETS}/{STYLE}", f"{ASSETS}/{SCRIPT}"], include_in_schema=False, sync_to_thread=False)
+def assets(request: Request[Any, Any, Any]) -> File:
+    """The two of Swagger UI's files that the page needs. The package is not imported: it would bring frameworks."""
+    name = request.url.path.rpartition("/")[2]
+    path = distribution("swagger-ui-py").locate_file(f"swagger_ui/static/{name}")
+    return File(path=str(path), filename=name, content_disposition_type="inline")

@@ -83,5 +83,8 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient[Door]) -> None
         assert page.status_code == 200
         assert "//" not in re.sub("<!.*?>", "", page.text)
         assert "validatorUrl: null" in page.text
-        for asset in re.findall(r'(?:src|href)="(/[^"]+)"', page.text):
-            assert client.get(asset).status_code == 200
+        assets = [client.get(asset) for asset in re.findall(r'(?:src|href)="(/[^"]+)"', page.text)]
+        assert [asset.status_code for asset in assets] == [200, 200]
+        # Strictly by standards, a browser takes no style sheet of another type.
+        assert [asset.headers["content-type"].partition(";")[0] for asset in assets] == ["text/css", "text/javascript"]
+    assert client.get("/schema/assets/swagger-editor-bundle.js").status_code == 404, "the page does not need it"
