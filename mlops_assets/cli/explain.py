@@ -89,14 +89,20 @@ def _thresholds(settings: Explanation) -> str | None:
     )
 
 
-def _columns(columns: list[Explanation]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("column", "verdict", "counts", "score", "threshold", "importance", "nulls", "reason"):
-        numeric = name in ("score", "threshold", "importance")
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+def _columns(columns: list[Explanation]) -> RenderableType:
+    """A line each, and below them the reasons of those that have one: in a column they would take the numbers' room."""
+    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False)
+    for name in ("column", "verdict", "counts", "score", "threshold", "importance", "nulls"):
+        numeric, text = name in ("score", "threshold", "importance"), name in ("column", "counts")
+        # In 80 characters texts give way, a column's name down to 12, and numbers stay whole.
+        least = 12 if name == "column" else None
+        table.add_column(
+            name, justify="right" if numeric else "left", overflow="fold", no_wrap=not text, min_width=least
+        )
     for column in columns:
         table.add_row(*(Text(_value(column[str(cell.header)]) or "-") for cell in table.columns))
-    return table
+    reasons = {column["column"]: column["reason"] for column in columns if column["reason"]}
+    return Group(table, _section("reasons", reasons)) if reasons else table
 
 
 def _decision(decision: Explanation) -> RenderableType:
@@ -171,7 +177,7 @@ def _section(title: str, lines: Mapping[str, object]) -> Table:
     for name, said in lines.items():
         if said is not None and said != "":
             # What the user's files and columns are called may hold brackets, which are not markup.
-            table.add_row(name, Text(str(said), overflow="fold"))
+            table.add_row(Text(name), Text(str(said), overflow="fold"))
     return table
 
 

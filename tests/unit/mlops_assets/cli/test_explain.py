@@ -119,3 +119,20 @@ def test_names_with_brackets_are_shown_as_they_are(
     Console(file=output, width=80).print(explanation_view(explained(instance, store, ledger)))
     for said in ("price [/unit]", ":a:", "it drifted in [/unit]"):
         assert said in output.getvalue()
+
+
+def test_numbers_and_names_stay_whole_in_a_narrow_terminal(
+    instance: dg.DagsterInstance, store: WindowStore, ledger: Ledger
+) -> None:
+    """Neither broken over two lines nor cut off, whatever reason another column has."""
+    measured = {"score": "0.1904", "threshold": "0.7875", "importance": "-0.0007", "nulls": "11.9% to 11.8%"}
+    rows: list[dict[str, str]] = [
+        {"column": "sched_minute", "verdict": "stable", "counts": "beside the share", **measured, "reason": ""},
+        {"column": "age", "verdict": "unusable", "counts": "left out", **measured, "reason": "all null " * 20},
+    ]
+    columns = dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
+    drift_report(instance, columns=columns)
+    output = StringIO()
+    Console(file=output, width=80).print(explanation_view(explained(instance, store, ledger)))
+    (line,) = [line for line in output.getvalue().splitlines() if line.lstrip().startswith("sched_minute")]
+    assert " ".join(line.split()) == "sched_minute stable beside the 0.1904 0.7875 -0.0007 11.9% to 11.8%"
