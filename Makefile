@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark demo up test test-unit test-integration test-end-to-end test-spark soak compose-smoke \
+.PHONY: help setup setup-spark demo up promtool test test-unit test-integration test-end-to-end test-spark soak compose-smoke \
   compose-up check checks docs picture lock lock-check sbom licences audit workflows actionlint manifests clean bench-%
 
 ARGS ?=
@@ -38,6 +38,9 @@ up: $(INSTALLED) ## Start Dagster, the service and MLflow's pages; Ctrl-C stops 
 test: $(INSTALLED) ## Run all the tests
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/integration $(ARGS)
 	$(BIN)/pytest tests/end_to_end $(ARGS)
+
+promtool: $(INSTALLED) ## Fetch promtool into .venv, for the tests of the alert rules, which are left out without it
+	deploy/install-promtool $(BIN)
 
 test-unit: $(INSTALLED) ## Run the tests of the rules alone
 	$(BIN)/pytest tests/unit $(ARGS)

@@ -2,7 +2,7 @@
 
 The steps are those of which there is one definition for both: a landed window's validation and split with both files
 written (20 features, 1.1 % broken rows), its sample, and scoring a file with a released model (17 features). Both
-engines must find the same, or nothing is reported. They run in turns, each in a process of its own; Spark has this
+engines must find the same, else the aim is missed. They run in turns, each in a process of its own; Spark has this
 machine's cores (`local[*]`) and its own defaults, and its start is told apart, for a session serves all of a process.
 """
 
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.aims import print_aims
-from benchmarks.work import NotMeasured, demand_room, machine, run_piece
+from benchmarks.work import demand_room, machine, run_piece
 from mlops_assets.adapters.row_engines import Engines
 
 SIZES = (1_000_000, 10_000_000)
@@ -35,7 +35,7 @@ def measure(rows: int, folder: Path, *, repeats: int) -> list[dict[str, Any]]:
     """Figures of each step and engine: the median of its times, the most of its memory.
 
     Raises:
-        NotMeasured: an engine failed, or the two found something else.
+        NotMeasured: an engine failed.
     """
     landing, file, out = folder / "landing-window", folder / "rows.parquet", folder / "work"
     landing.mkdir()
@@ -56,9 +56,8 @@ def measure(rows: int, folder: Path, *, repeats: int) -> list[dict[str, Any]]:
     shutil.rmtree(landing)
     file.unlink()
     found = [piece["found"] for name in ENGINES for piece in pieces[name]]
-    if any(one != found[0] for one in found):
-        raise NotMeasured(f"of {rows} rows the engines found {found}")
-    return [_step(rows, step, name, pieces[name]) for step in STEPS for name in ENGINES]
+    agree = all(one == found[0] for one in found)
+    return [_step(rows, step, name, pieces[name]) | {"agree": agree} for step in STEPS for name in ENGINES]
 
 
 def _step(rows: int, step: str, name: str, pieces: Pieces) -> dict[str, Any]:
@@ -75,10 +74,11 @@ def _step(rows: int, step: str, name: str, pieces: Pieces) -> dict[str, Any]:
 
 
 def summarize(steps: list[dict[str, Any]], machines: dict[str, Any]) -> dict[str, Any]:
-    """All figures, and the aim: both sizes, which `measure` reports where both engines found the same."""
-    reported = len({one["rows"] for one in steps} & set(SIZES))
-    aim = {"name": "sizes_with_the_same_found_by_both", "aim": len(SIZES), "measured": reported}
-    return {"steps": steps, "machine": machines, "aims": [aim | {"met": reported == len(SIZES)}]}
+    """All figures, and the aim: at both sizes both engines find the same."""
+    measured = {one["rows"]: one["agree"] for one in steps}
+    agree = sum(measured[rows] for rows in SIZES) if measured.keys() >= set(SIZES) else None
+    aim = {"name": "sizes_at_which_both_find_the_same", "aim": len(SIZES), "measured": agree}
+    return {"steps": steps, "machine": machines, "aims": [aim | {"met": agree == len(SIZES)}]}
 
 
 def print_figures(found: dict[str, Any], console: Console) -> None:

@@ -13,7 +13,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docs.reference import commands, contract, http, settings
+from docs.reference import commands, contract, http, metrics, settings
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<target>\.\./[^)#\s]+)\)")
@@ -26,6 +26,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/contract.md": contract.page(),
         "reference/commands.md": commands.page(),
         "reference/http.md": http.page(),
+        "reference/metrics.md": metrics.page(),
         "reference/openapi.json": http.text(),
     }
     for path, text in generated.items():

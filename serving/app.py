@@ -57,7 +57,7 @@ def create_app(settings: Settings, *, stuck_seconds: float = 0) -> Door:
     mlflow = [invocations, ping, version]
     open_inference = [server_metadata, model_metadata, model_ready, infer]
     litestar = Litestar(
-        route_handlers=[feedback, *mlflow, *open_inference, model, live, ready, prometheus, assets],
+        route_handlers=[feedback, *mlflow, *open_inference, model, live, ready, prometheus, assets()],
         dependencies={
             "serving": _given(serving),
             "metrics": _given(metrics),

@@ -1,4 +1,4 @@
-"""The MLflow run that a training is tracked in: dagster-mlflow's. The only module that imports it, inside the function.
+"""The MLflow run that a training is tracked in: dagster-mlflow's, imported inside the function, for it takes seconds.
 
 Here belongs when a run begins and ends. What is registered of it belongs to `model_registry`.
 """

@@ -22,8 +22,9 @@ from mlops_assets.checks.drift import silent_features
 from mlops_assets.cli import dagster_databases
 from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.history import dagster_instance
+from mlops_assets.cli.run_failure import failure_of
 from mlops_assets.cli.state import demand_state
-from mlops_assets.cli.training_outcome import failure_of, gate_checks, outcome_of, training_of, training_said
+from mlops_assets.cli.training_outcome import described_training, gate_checks, outcome_of, training_of
 from mlops_assets.config import Settings
 from mlops_assets.datasets.contract import read_dataset
 from mlops_assets.domain.windows import missing_labels, window_name
@@ -79,7 +80,7 @@ def explanation_of(
         "landed": _landed(instance, windows, window),
         "drift": _drift(report, windows) if report else None,
         "decision": _decision(report) if report else None,
-        "training": training_said(instance, run, candidate, report) if run or candidate else None,
+        "training": described_training(instance, run, candidate, report) if run or candidate else None,
         "candidate": evidence.model_dump(mode="json") if evidence else None,
         "checks": gate_checks(instance, judged_in) if judged_in else [],
         "outcome": outcome_of(instance, ledger, approvals, run, evidence) if run or candidate else None,

@@ -7,14 +7,13 @@ production or is not.
 from typing import Any
 
 import dagster as dg
-from dagster_shared.error import SerializableErrorInfo
 
 from mlops_assets.adapters.approvals import Approvals
 from mlops_assets.adapters.event_log import newest_report
 from mlops_assets.adapters.ledger import Ledger
 from mlops_assets.adapters.runs import UNFINISHED
 from mlops_assets.adapters.training_runs import ANSWERS_TAG
-from mlops_assets.datasets.contract import DatasetInvalid
+from mlops_assets.cli.run_failure import failure_of
 from mlops_assets.domain.approval import waiting
 from mlops_assets.domain.evidence import Evidence
 from mlops_assets.domain.gate import faults
@@ -41,7 +40,7 @@ def training_of(
     return next(iter(instance.get_runs(of_window, limit=1)), None), None
 
 
-def training_said(
+def described_training(
     instance: dg.DagsterInstance,
     run: dg.DagsterRun | None,
     candidate: dg.EventLogRecord | None,
@@ -57,35 +56,6 @@ def training_said(
         "answers_this_report": report is not None and answers == str(report.storage_id),
         "failure": failure_of(instance, run) if run else None,
     }
-
-
-def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
-    """Why a run failed, as far as a step says it."""
-    if run.status != dg.DagsterRunStatus.FAILURE:
-        return None
-    for entry in reversed(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)):
-        event = entry.dagster_event
-        failed = event.step_failure_data if event else None
-        if failed and failed.user_failure_data and failed.user_failure_data.description:
-            return failed.user_failure_data.description
-        if failed and failed.error:
-            return (failed.error.cause or failed.error).message.strip()
-    for entry in reversed(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)):
-        event = entry.dagster_event
-        error = event.engine_event_data.error if event else None
-        if error is not None:
-            return _contracts_fault(error) or error.message.strip()
-    return "the run ended without a step that failed: its worker died, or was stopped"
-
-
-def _contracts_fault(error: SerializableErrorInfo) -> str | None:
-    """What is wrong with the contract, where that is why the graph could not be loaded."""
-    link: SerializableErrorInfo | None = error
-    while link is not None:
-        if link.cls_name == DatasetInvalid.__name__:
-            return link.message.strip().removeprefix(f"{DatasetInvalid.__module__}.{DatasetInvalid.__name__}: ")
-        link = link.cause
-    return None
 
 
 def gate_checks(instance: dg.DagsterInstance, run_id: str) -> list[dict[str, Any]]:

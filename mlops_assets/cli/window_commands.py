@@ -5,13 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.adapters.landing.choose import landing_of
-from mlops_assets.adapters.landing.folder import FolderLanding
-from mlops_assets.cli.errors import UserError
 from mlops_assets.cli.options import DatasetOption, SourceOption, console, settings_of
-from mlops_assets.cli.state import demand_own_state, demand_state
-from mlops_assets.config import Settings
-from mlops_assets.datasets.contract import read_dataset
 
 window_app = typer.Typer(no_args_is_help=True, help="Data windows.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows and windows that were set aside.")
@@ -26,7 +20,9 @@ def window_add(
     source: SourceOption = None,
 ) -> None:
     """Land a window, or its late labels (<window>.labels.csv): copied, and renamed into place."""
-    typer.echo(f"landed {_landing_folder(settings_of(dataset, source)).add(path, window, replace=replace)}")
+    from mlops_assets.cli.window import landing_folder
+
+    typer.echo(f"landed {landing_folder(settings_of(dataset, source)).add(path, window, replace=replace)}")
 
 
 @window_app.command("from-log")
@@ -39,11 +35,11 @@ def window_from_log(
     source: SourceOption = None,
 ) -> None:
     """Land what the service answered in a period, with the labels that have come, as a window."""
+    from mlops_assets.cli.window import landing_folder
     from mlops_assets.cli.window_from_log import window_from_log
 
     settings = settings_of(dataset, source)
-    landing = _landing_folder(settings)
-    window_from_log(settings, console(), landing, since=since, until=until, name=name, replace=replace)
+    window_from_log(settings, console(), landing_folder(settings), since=since, until=until, name=name, replace=replace)
 
 
 @window_app.command("remove")
@@ -51,12 +47,9 @@ def window_remove(
     window: Annotated[str, typer.Argument(help="The window's name.")], dataset: DatasetOption = None
 ) -> None:
     """Take a window out of use: nothing is trained on it any more. What landed stays where it is."""
-    settings = settings_of(dataset)
-    demand_state(settings)
-    from mlops_assets.adapters.window_store import WindowStore
+    from mlops_assets.cli.window import remove_window
 
-    if not WindowStore(settings.windows, read_dataset(settings.dataset)).remove(window):
-        raise UserError(f"no window {window} is in use")
+    remove_window(settings_of(dataset), window)
     typer.echo(f"{window} is out of use; `mlops quarantine requeue {window}` takes it up again")
 
 
@@ -90,14 +83,3 @@ def quarantine_requeue(
     from mlops_assets.cli.quarantine import requeue
 
     requeue(settings_of(dataset, source), console(), window)
-
-
-def _landing_folder(settings: Settings) -> FolderLanding:
-    landing = landing_of(settings)
-    if not isinstance(landing, FolderLanding):
-        raise UserError(f"windows land in {settings.shown_location}: put it there with that place's own tools")
-    if settings.source is None:
-        demand_own_state(settings)
-    elif not landing.folder.is_dir():
-        raise UserError(f"windows land in {landing.folder}, which is not there: mount or make it")
-    return landing

@@ -118,7 +118,11 @@ def of_log(log: GatheredLog) -> list[Metric]:
     ages = [time.time() - path.stat().st_mtime for path in segments[:1]]
     return [
         *gauge("mlops_log_segments_waiting", "Sealed segments that are not gathered yet.", len(segments)),
-        *gauge("mlops_log_oldest_waiting_seconds", "Age of the oldest of them, 0 while none.", max(ages, default=0)),
+        *gauge(
+            "mlops_log_oldest_waiting_seconds",
+            "Age of the oldest of these segments, 0 while none.",
+            max(ages, default=0),
+        ),
         *gauge("mlops_log_broken_segments", "Segments that had to be set aside.", len(log.broken())),
     ]
 
@@ -129,7 +133,9 @@ def of_landing(instance: dg.DagsterInstance, landing: Landing, requeue: Requeue)
     return [
         *gauge("mlops_windows_waiting", "Windows that landed whole and are not taken up yet.", len(found)),
         *gauge(
-            "mlops_oldest_waiting_window_seconds", "Age of the oldest, 0 while none.", max(found.values(), default=0)
+            "mlops_oldest_waiting_window_seconds",
+            "Age of the oldest of these windows, 0 while none.",
+            max(found.values(), default=0),
         ),
     ]
 

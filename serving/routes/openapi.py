@@ -5,10 +5,12 @@ Litestar makes the document of the routes once; the rows of the served model are
 
 from copy import deepcopy
 from importlib.metadata import distribution
+from pathlib import Path
 from typing import Any
 
 import msgspec
-from litestar import Request, get
+from litestar import Request, route
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.response import File
@@ -20,6 +22,7 @@ from serving.state import Serving
 
 ASSETS = "/schema/assets"
 STYLE, SCRIPT = "swagger-ui.css", "swagger-ui-bundle.js"
+MEDIA_TYPES = {STYLE: "text/css", SCRIPT: "text/javascript"}
 # Without `validatorUrl: null` the page sends the document's address to validator.swagger.io.
 PAGE = f"""<!DOCTYPE html>
 <html lang="en">
@@ -157,9 +160,19 @@ def openapi(serving: Serving) -> OpenAPIConfig:
     )
 
 
-@get([f"{ASSETS}/{STYLE}", f"{ASSETS}/{SCRIPT}"], include_in_schema=False, sync_to_thread=False)
-def assets(request: Request[Any, Any, Any]) -> File:
-    """The two of Swagger UI's files that the page needs. The package is not imported: it would bring frameworks."""
-    name = request.url.path.rpartition("/")[2]
-    path = distribution("swagger-ui-py").locate_file(f"swagger_ui/static/{name}")
-    return File(path=str(path), filename=name, content_disposition_type="inline")
+def assets() -> HTTPRouteHandler:
+    """The two of Swagger UI's files that the page needs.
+
+    Raises:
+        PackageNotFoundError: it is not installed.
+    """
+    # Found without being imported: it would bring Jinja, for nothing.
+    folder = Path(str(distribution("swagger-ui-py").locate_file("swagger_ui/static")))
+
+    @route([f"{ASSETS}/{name}" for name in MEDIA_TYPES], http_method=["GET", "HEAD"], include_in_schema=False)
+    async def asset(request: Request[Any, Any, Any]) -> File:
+        name = request.url.path.rpartition("/")[2]
+        path = folder / name
+        return File(path=path, filename=name, media_type=MEDIA_TYPES[name], content_disposition_type="inline")
+
+    return asset

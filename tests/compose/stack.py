@@ -1,15 +1,12 @@
 """The loop of docker-compose.yml, under a project name, ports and volumes of its own."""
 
-import asyncio
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 from typing import IO, Any, TypedDict, Unpack
 
 import httpx
@@ -17,10 +14,8 @@ import msgspec
 
 from mlops_assets.cli.stack import free_port
 from serving.log_segments import BatchRecord, LabelRecord, PredictionRecord
-from tests.end_to_end.load import Load, request
 
 ROOT = Path(__file__).parents[2]
-PROJECT = "mlops-smoke"
 STANDIN_ENTRY = "/usr/local/bin/entry.sh"
 """What a stand-in of PostgreSQL's image starts with; it takes the password by another variable than the real one."""
 
@@ -67,30 +62,35 @@ class Compose:
     """One project of Compose. All that it makes is gone after `remove`."""
 
     folder: Path
+    name: str
+    """What its project and its images are told apart by from those of others."""
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in PORTS})
 
     def __post_init__(self) -> None:
         self.inbox = self.folder / "inbox"
         self.secrets = self.folder / "secrets"
         self.inbox.mkdir(exist_ok=True)
+        self.project = f"mlops-{self.name}"
+        self.images = {image: f"closed-loop-mlops/{image}:{self.name}" for image in ("graph", "serving")}
         self.environment = {
             **os.environ,
-            "COMPOSE_PROJECT_NAME": PROJECT,
+            "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_FILE": str(ROOT / "docker-compose.yml"),
-            "MLOPS_TAG": "smoke",
+            "MLOPS_TAG": self.name,
             "MLOPS_INBOX": str(self.inbox),
             "MLOPS_SECRETS": str(self.secrets),
             **{PORTS[name]: str(port) for name, port in self.ports.items()},
         }
 
     def make_up(self) -> None:
-        """Builds both images, makes the secrets and starts everything: what `make compose-up` does, step by step.
+        """Starts everything by `make compose-up`, which builds, makes the secrets that are missing, and waits.
 
-        With what this machine's stand-in of an image needs between the steps.
+        The secrets are made before it as well, for what this machine's stand-in of an image needs of them.
         """
-        self.run("build", seconds=900)
         self.make_secrets()
-        self.up()
+        command = ["make", "compose-up"]
+        made = subprocess.run(command, env=self.environment, cwd=ROOT, check=False, timeout=1300, capture_output=True)
+        assert made.returncode == 0, (made.stdout[-2000:] + made.stderr[-4000:]).decode(errors="replace")
 
     def make_secrets(self, *arguments: str) -> None:
         """Makes those that are missing, and keys of an object store that nobody asks."""
@@ -116,7 +116,12 @@ class Compose:
 
     def remove_images(self) -> None:
         """Takes the images away too."""
-        self.docker("image", "rm", "--force", *(f"closed-loop-mlops/{name}:smoke" for name in ("graph", "serving")))
+        self.docker("image", "rm", "--force", *self.images.values())
+
+    def last_words(self) -> str:
+        """Its containers and what they said last, for whoever looks why something failed."""
+        said = [self.run("ps", "--all", check=False), self.run("logs", "--no-color", "--tail", "60", check=False)]
+        return "\n".join(said)
 
     def mlops(self, *arguments: str) -> str:
         """Runs a command of `mlops` beside the graph."""
@@ -141,7 +146,7 @@ class Compose:
         """Ends a container's first process as the kernel does; `docker kill` counts as wanted, and nothing restarts."""
         before = self.containers()[service]
         self.docker(
-            "run", "--rm", "--pid", "host", "--user", "root", "--entrypoint", "sh", "closed-loop-mlops/serving:smoke",
+            "run", "--rm", "--pid", "host", "--user", "root", "--entrypoint", "sh", self.images["serving"],
             "-c", f"kill -9 {before['State']['Pid']}",
         )  # fmt: skip
         return str(before["State"]["StartedAt"])
@@ -197,7 +202,7 @@ class Compose:
 
     def left_behind(self) -> str:
         """Containers, volumes and networks of this project."""
-        label = f"label=com.docker.compose.project={PROJECT}"
+        label = f"label=com.docker.compose.project={self.project}"
         kinds = (("ps", "--all"), ("volume", "ls"), ("network", "ls"))
         return "".join(self.docker(*kind, "--quiet", "--filter", label) for kind in kinds)
 
@@ -244,19 +249,3 @@ def until(holds: Callable[[], object], *, seconds: float, what: str) -> float:
             last = error
         time.sleep(1)
     raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {last}")
-
-
-@contextmanager
-def requests(stack: Compose) -> Iterator[Load]:
-    """Four clients that ask all the while."""
-    sent = request("/predict", stack.row(), headers=f"Authorization: Bearer {stack.key()}\r\n")
-    load = Load(stack.ports["service"])
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=lambda: loop.run_until_complete(load.run(4, lambda: sent, pause=0.02)))
-    thread.start()
-    try:
-        yield load
-    finally:
-        loop.call_soon_threadsafe(load.done.set)
-        thread.join(timeout=30)
-        loop.close()

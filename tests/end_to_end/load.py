@@ -32,6 +32,8 @@ class Answered:
     headers: dict[str, str]
     body: bytes
     seconds: float
+    at: float
+    """When it had arrived, by the monotonic clock."""
 
     @property
     def json(self) -> Any:  # noqa: ANN401 -- whatever was answered
@@ -67,7 +69,8 @@ class Connection:
             raise
         if headers.get("connection") == "close":
             self.close()
-        return Answered(int(first.split()[1]), headers, body, monotonic() - began)
+        at = monotonic()
+        return Answered(int(first.split()[1]), headers, body, at - began, at)
 
     def close(self) -> None:
         """Ends the connection."""

@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import dagster as dg
@@ -37,6 +39,7 @@ from mlops_assets.cli.state import leave_mark
 from mlops_assets.domain.condition import stuck
 from mlops_assets.metrics.collector import LoopCollector
 from mlops_assets.sensors.notification import Cursor, Told
+from serving.log_segments import sealed_name, stem_of
 from tests.end_to_end.service_process import environment
 from tests.integration.conftest import Loop, new_loop
 from tests.unit.serving.bundles import eventually
@@ -128,6 +131,29 @@ EXPECTED: Series = {
         )
     },
 }  # fmt: skip
+
+
+def test_drift_and_what_waits_in_the_log_are_measured(loop: Loop) -> None:
+    """Prevents a gauge that says 0 whatever happens."""
+    loop.land("2024-01")
+    loop.ingest("2024-01")
+    loop.train("2024-01")
+    loop.land("2024-02", shift=3)
+    loop.ingest("2024-02")
+    log = loop.settings.prediction_log
+    (log / "broken").mkdir(parents=True)
+    (log / "broken" / "torn").write_bytes(b"{")
+    began = datetime.now(UTC) - timedelta(hours=2)
+    for number in (1, 2):
+        segment = log / sealed_name(stem_of(began=began, writer="a" * 8, number=number), sha256(b"").hexdigest())
+        segment.touch()
+        os.utime(segment, (time.time() - 1000 / number,) * 2)
+    series = read(LoopCollector(loop.settings, loop.instance))
+    assert series["mlops_drift_share"] == pytest.approx(loop.reported("drift_report", "2024-02")["drift_share"])
+    assert series["mlops_drift_share"] > 0.3
+    assert series["mlops_log_segments_waiting"] == 2
+    assert series["mlops_log_oldest_waiting_seconds"] == pytest.approx(1000, abs=60)
+    assert series["mlops_log_broken_segments"] == 1
 
 
 def test_how_dagster_does_is_exposed(disk_loop: Loop) -> None:

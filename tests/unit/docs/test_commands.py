@@ -5,12 +5,14 @@ import re
 import shlex
 
 import pytest
+import yaml
 
 from docs.reference import commands, contract, settings
 from tests.documents import ROOT, Block, blocks, commands_of, mentions, pages
 from tests.documents_elsewhere import ELSEWHERE, Elsewhere, elsewhere, module_of
 
 PROGRAMS = ("make ", "mlops ", ".venv/bin/", "python ", "curl ", "docker ", "pip ", "kubectl ", "helm ")
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 EVERY_BLOCK = [block for page in pages() for block in blocks(page)]
 EVERY_MENTION = [code for page in pages() for _, code in mentions(page)]
 
@@ -77,6 +79,8 @@ def test_a_command_that_is_named_exists(page: str) -> None:
             assert re.sub(r"bench-.+", "bench-%", found[1]) in commands.make_targets(), f"{page}:{line}"
         elif code.startswith("mlops "):
             demand_command(code)
+        elif found := re.match(r"docker compose (?:restart|logs|exec|run)(?: -\S+)* ([a-z]+)", code):
+            assert found[1] in COMPOSE["services"], f"{page}:{line}"
         elif found := re.match(r"python -m ([\w.]+)", code):
             assert importlib.util.find_spec(found[1]) is not None, f"{page}:{line}"
 

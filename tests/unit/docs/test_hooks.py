@@ -26,6 +26,7 @@ def test_the_generated_pages_are_part_of_the_site(site: Path) -> None:
         ("contract", "min_gain"),
         ("commands", "mlops explain"),
         ("http", "/predict"),
+        ("metrics", "mlops_drift_share_threshold"),
     ):
         assert text in (site / "reference" / f"{page}.html").read_text()
     assert (site / "reference" / "openapi.json").stat().st_size > 10_000

@@ -3,7 +3,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from docs.reference import commands, contract, http, settings
+from docs.reference import commands, contract, http, metrics, settings
 from docs.reference.fields import kind, shown_default, table, texts
 from mlops_assets.config import Settings as LoopSettings
 from mlops_assets.domain.dataset import Dataset
@@ -48,6 +48,17 @@ def test_every_setting_is_on_the_page() -> None:
     for prefix, model in (("MLOPS_", LoopSettings), ("SERVING_", ServiceSettings)):
         for name, field in model.model_fields.items():
             assert f"| `{field.validation_alias or prefix + name.upper()}` |" in settings.page()
+
+
+def test_the_metrics_of_loop_and_service_are_on_the_page() -> None:
+    for name in (
+        "mlops_windows_taken_total",
+        "mlops_log_oldest_waiting_seconds",
+        "serving_epoch",
+        "serving_rows_total",
+    ):
+        assert f"| `{name}` |" in metrics.page()
+    assert "_created" not in metrics.page()
 
 
 def test_every_key_of_the_contract_is_on_the_page() -> None:

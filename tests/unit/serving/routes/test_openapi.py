@@ -31,6 +31,7 @@ def test_without_a_model_the_document_has_no_rows(empty_client: TestClient[Door]
     document = _document(empty_client)
     assert "Row" not in document["components"]["schemas"]
     assert _body(document) == {"schema": {}}
+    assert next(iter(document["paths"])) == "/predict", "what is asked for most is first on the page"
 
 
 def test_the_document_has_the_rows_of_the_served_model(client: TestClient[Door]) -> None:
@@ -85,6 +86,7 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient[Door]) -> None
         assert "validatorUrl: null" in page.text
         assets = [client.get(asset) for asset in re.findall(r'(?:src|href)="(/[^"]+)"', page.text)]
         assert [asset.status_code for asset in assets] == [200, 200]
-        # Strictly by standards, a browser takes no style sheet of another type.
+        # A browser takes no style sheet of another type.
         assert [asset.headers["content-type"].partition(";")[0] for asset in assets] == ["text/css", "text/javascript"]
+    assert client.head("/schema/assets/swagger-ui.css").status_code == 200
     assert client.get("/schema/assets/swagger-editor-bundle.js").status_code == 404, "the page does not need it"
