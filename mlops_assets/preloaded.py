@@ -24,3 +24,6 @@ with warnings.catch_warnings():
 
     import mlops_assets.adapters.evidently_preset
     import mlops_assets.definitions
+    from serving.onnx_session import runtime
+
+    runtime()

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from serving.onnx_session import open_session
 from serving.release import MODEL, Feature, FeatureValue, ReleaseInvalid
 from serving.rows import Values
 
@@ -45,11 +45,9 @@ class Predictor:
         self._categories = [
             (column, _positions(feature)) for column, feature in enumerate(features) if feature.type == "category"
         ]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # requests run side by side; threads within one only compete
-        options.log_severity_level = 4  # what fails is raised
         try:
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+            # Requests run side by side; threads within one only compete.
+            self._session = open_session(model, threads=1)
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise ReleaseInvalid(f"{MODEL}: {error}") from error
         self._demand_contract()

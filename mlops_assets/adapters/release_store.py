@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import pandas as pd
 
 from mlops_assets.adapters.files import folder_in_one_piece, write_atomically
 from mlops_assets.domain.dataset import Dataset
 from serving import release
+from serving.onnx_session import open_session
 from serving.release import Case, Feature, Manifest, Pointer, TrainingWindow
 
 MODEL_CARD = "model_card.md"
@@ -46,10 +46,7 @@ class ServedModel:
     def __init__(self, model: bytes, features: Sequence[Feature], *, threads: int = 0) -> None:
         """Loads the model; `threads` is how many one run of it takes, 0 for as many as there are cores."""
         self.features = features
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(model, threads=threads)
 
     def score(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Probability of the target being true for each row; shape [rows]."""

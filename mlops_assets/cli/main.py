@@ -210,6 +210,7 @@ def restore(file: Annotated[Path, typer.Argument(help="An archive that `mlops ba
 def main() -> None:
     """Runs a command; what a user can mend is said in a sentence."""
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it tells of each table that it makes
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
         app()
     except (
