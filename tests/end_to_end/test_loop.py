@@ -1,6 +1,7 @@
 """The loop as a user runs it: `mlops up` and `mlops demo` with real servers on loopback."""
 
 import json
+import re
 import shutil
 import signal
 import threading
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from mlops_assets.cli.demo import OWN
+from mlops_assets.cli.programs import ROOT
 from mlops_assets.datasets.contract import FLIGHTS
 from mlops_assets.datasets.flights import write_windows
 from tests.end_to_end.running import Running, start, stop
@@ -189,23 +191,27 @@ def test_a_window_name_that_cannot_be_is_refused_with_what_is_expected(running: 
     assert "cannot name a window: use 1 to 64 letters" in result.stderr
 
 
-def test_the_demo_goes_on_where_it_stopped_and_leaves_no_process(tmp_path: Path) -> None:
-    first = start(tmp_path / "demo", "demo", "--windows", "1", "--exit")
-    assert first.process.wait(timeout=180) == 0, first.output.read_text()
+@pytest.mark.timeout(900)
+def test_the_demo_prints_what_the_readme_says_goes_on_where_it_stopped_and_leaves_no_process(tmp_path: Path) -> None:
+    first = start(tmp_path / "demo", "demo", "--windows", "4", "--exit")
+    assert first.process.wait(timeout=400) == 0, first.output.read_text()
     assert first.processes() == []
     assert "curl -s http://127.0.0.1" in first.output.read_text()
+    assert len(_rows(first.output.read_text())) == 4
+    assert _rows(first.output.read_text()) == _rows((ROOT / "README.md").read_text())[:4]
 
-    interrupted = start(tmp_path / "demo", "demo", "--windows", "2", "--exit")
+    interrupted = start(tmp_path / "demo", "demo", "--windows", "5", "--exit")
     interrupted.wait_for(lambda: "window 1 of 1" in interrupted.output.read_text(), seconds=120)
     stop(interrupted)
     assert interrupted.process.returncode != 0, "exit 0 means that every window was handled"
 
-    second = start(tmp_path / "demo", "demo", "--windows", "2")
+    second = start(tmp_path / "demo", "demo", "--windows", "5")
     try:
         second.wait_for(lambda: "Ctrl-C stops it." in second.output.read_text(), seconds=180)
-        assert "holds 1 of the 2 windows; going on from there" in second.output.read_text()
-        assert second.served()["model_version"] == 1
-        assert [window["decision"] for window in second.status()["windows"]] == ["first", "no drift"]
+        assert "holds 4 of the 5 windows; going on from there" in second.output.read_text()
+        assert second.served()["model_version"] == 2
+        decisions = ["first", "no drift", "no drift", "trained", "trained"]
+        assert [window["decision"] for window in second.status()["windows"]] == decisions
     finally:
         second.process.send_signal(signal.SIGINT)
         second.process.wait(timeout=60)
@@ -213,6 +219,11 @@ def test_the_demo_goes_on_where_it_stopped_and_leaves_no_process(tmp_path: Path)
     assert second.processes() == [], "Ctrl-C leaves no process behind"
     made = {path.name for path in (tmp_path / "demo").iterdir() if not path.name.startswith(".")}
     assert made <= OWN, "what --fresh takes for another's"
+
+
+def _rows(text: str) -> list[str]:
+    """The rows of the demo's table, without how long each took on this machine."""
+    return [" ".join(line.split()[:-2]) for line in text.splitlines() if re.match(r" *2013-\d\d +[\d,]+ ", line)]
 
 
 def _with_verdict(running: Running) -> list[dict[str, Any]]:
