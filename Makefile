@@ -35,7 +35,7 @@ demo: $(INSTALLED) ## Replay a year of flights through the whole loop (ARGS="--w
 up: $(INSTALLED) ## Start Dagster, the service and MLflow's pages; Ctrl-C stops them
 	$(BIN)/mlops up $(ARGS)
 
-test: $(INSTALLED) ## Run all the tests
+test: $(INSTALLED) ## Run the unit, integration and end-to-end tests
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/integration $(ARGS)
 	$(BIN)/pytest tests/end_to_end $(ARGS)
 
@@ -60,7 +60,7 @@ soak: $(INSTALLED) ## Run the long forms of the tests of load and faults (five m
 compose-smoke: $(INSTALLED) ## Build, start, exercise, kill, back up and restore the whole stack in containers (a quarter of an hour)
 	deploy/with-engine $(BIN)/pytest tests/compose -m compose -x $(ARGS)
 
-compose-up: ## Start the loop in containers (needs Docker); `docker compose down` stops it
+compose-up: ## Start the loop in containers (needs Docker); docker compose --profile '*' down stops it
 	docker compose build
 	deploy/compose-secrets
 	docker compose up --detach --wait

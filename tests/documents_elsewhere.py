@@ -46,6 +46,7 @@ CONTAINERS = (
     (r"docker compose exec code mlops status", "stack.status()"),
     (r"docker compose --profile '\*' down", "stack.remove()"),
     (r"docker compose build", "compose.make_up()"),
+    (r"docker compose up --detach --wait service", '"up", "--detach", "--wait", "service"'),
     (r"deploy/compose-secrets passwords", 'stack.make_secrets("passwords")'),
     (r"docker compose run --rm keys create /keys/keys.json alice .*", '"keys", "create", "/keys/keys.json", "alice"'),
     (r"docker compose run --rm keys list /keys/keys.json", '"keys", "list", "/keys/keys.json"'),

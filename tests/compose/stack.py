@@ -85,9 +85,9 @@ class Compose:
     def make_up(self) -> None:
         """Starts everything by `make compose-up`, which builds, makes the secrets that are missing, and waits.
 
-        The secrets are made before it as well, for what this machine's stand-in of an image needs of them.
+        The passwords are made before it, for what this machine's stand-in of an image needs of them.
         """
-        self.make_secrets()
+        self.make_secrets("passwords")
         command = ["make", "compose-up"]
         made = subprocess.run(command, env=self.environment, cwd=ROOT, check=False, timeout=1300, capture_output=True)
         assert made.returncode == 0, (made.stdout[-2000:] + made.stderr[-4000:]).decode(errors="replace")
