@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
+import ibis.backends.sql.compilers.duckdb  # noqa: F401 -- ours imports it when it is needed; a run is forked with it
 
 from mlops_assets.adapters.landing.folder import FolderLanding
 from mlops_assets.adapters.window_store import WindowStore
