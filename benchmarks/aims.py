@@ -1,8 +1,17 @@
 """How a benchmark says which aims it met. What the aims are stands in each benchmark."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
+
+Aim = tuple[str, float, float | None, bool]
+"""Its name, what is aimed at, what was measured (None where nothing was), and whether that meets it."""
+
+
+def as_figures(aims: Iterable[Aim]) -> list[dict[str, Any]]:
+    """Aims as a benchmark writes them."""
+    return [{"name": name, "aim": aim, "measured": value, "met": met} for name, aim, value, met in aims]
 
 
 def print_aims(found: dict[str, Any], console: Console) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.aims import print_aims
+from benchmarks.aims import as_figures, print_aims
 from benchmarks.work import machine
 from mlops_assets.datasets.flights import write_windows
 from tests.compose.asking import Killed, kill
@@ -40,7 +40,7 @@ def measure(stack: Compose) -> dict[str, Any]:
         "images": images,
         "containers": [{"service": name, **memory[name], **_noticed(killed[name])} for name in SERVERS],
         "machine": machine(),
-        "aims": [{"name": name, "aim": aim, "measured": value, "met": met} for name, aim, value, met in aims],
+        "aims": as_figures(aims),
     }
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.aims import print_aims
+from benchmarks.aims import as_figures, print_aims
 from benchmarks.work import NotMeasured, machine, run_piece
 
 SIZES = (100_000, 1_000_000, 10_000_000)
@@ -117,7 +117,7 @@ def figures(measured: list[Measured], pairs: list[Pair]) -> dict[str, Any]:
         "sizes": [asdict(one) for one in measured],
         "pairs": [asdict(pair) for pair in pairs],
         "machine": machine(),
-        "aims": [{"name": name, "aim": aim, "measured": value, "met": met} for name, aim, value, met in aims],
+        "aims": as_figures(aims),
     }
 
 

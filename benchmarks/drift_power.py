@@ -25,6 +25,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.aims import as_figures
 from benchmarks.drift_data import LEVELS, levels_of
 from benchmarks.evidently_statistics import verdict
 from mlops_assets.domain.drift_calibration import CalibratedColumn, Sizes, calibrate
@@ -141,7 +142,7 @@ def figures(lines: Iterable[Line]) -> dict[str, Any]:
     aims += [(name, FOUND_AIM, value, value >= FOUND_AIM) for name, value in found.items()]
     return {
         "lines": [asdict(one) for one in lines],
-        "aims": [{"name": name, "aim": aim, "measured": value, "met": met} for name, aim, value, met in aims],
+        "aims": as_figures(aims),
     }
 
 

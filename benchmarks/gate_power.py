@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import norm
 
+from benchmarks.aims import as_figures
 from mlops_assets.domain.auc_difference import auc_difference
 from mlops_assets.domain.dataset_tables import Gate
 from mlops_assets.domain.evaluation import Keys, Scores, Truth
@@ -99,7 +100,7 @@ def figures(lines: Iterable[Line]) -> dict[str, Any]:
             aims.append((f"gain_found_{where}", FOUND_AIM, one.ours, one.ours >= FOUND_AIM))
     return {
         "lines": [asdict(one) for one in lines],
-        "aims": [{"name": name, "aim": aim, "measured": value, "met": met} for name, aim, value, met in aims],
+        "aims": as_figures(aims),
     }
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.aims import print_aims
+from benchmarks.aims import as_figures, print_aims
 from benchmarks.work import machine
 from mlops_assets.cli.stack import free_port
 from tests.end_to_end.load import BODY, READY, Answered, Connection, Load, request
@@ -102,7 +102,7 @@ def figures(found: dict[str, float]) -> dict[str, Any]:
     return {
         "overload": found,
         "machine": machine(),
-        "aims": [{"name": name, "aim": aim, "measured": value, "met": met} for name, aim, value, met in aims],
+        "aims": as_figures(aims),
     }
 
 

@@ -1,6 +1,6 @@
 # The prediction service: its own locked packages and its own code, nothing of the graph.
 FROM python:3.11-slim-bookworm
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 COPY deploy/serving.lock .
 # Beside the two files that its page needs, Swagger UI's package brings 23 MB of an editor.

@@ -29,8 +29,9 @@ def open_session(model: Path | bytes, *, threads: int) -> Any:  # noqa: ANN401 -
     Raises:
         Exception: it cannot be loaded; onnxruntime's exceptions have no common base.
     """
-    options = runtime().SessionOptions()
+    onnxruntime = runtime()
+    options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what fails is raised
     given = str(model) if isinstance(model, Path) else model
-    return runtime().InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
